@@ -1,0 +1,42 @@
+"""Reads and writes the anchor of a site; every write is atomic."""
+
+import os
+from pathlib import Path
+
+from infra.model.anchor import Anchor
+from infra.settings import Settings
+
+
+def anchor_path(settings: Settings, site: str) -> Path:
+    return settings.site_dir(site) / "anchor.json"
+
+
+def known_hosts_path(settings: Settings, site: str) -> Path:
+    """OpenSSH known_hosts with the site's pinned host keys."""
+    return settings.site_dir(site) / "known_hosts"
+
+
+def canary_state_path(settings: Settings, site: str) -> Path:
+    """tailscaled's state of the canary: a secret (0600)."""
+    return settings.site_dir(site) / "canary.state"
+
+
+def load_anchor(settings: Settings, site: str) -> Anchor:
+    """The stored anchor, or an empty one before the first rollout."""
+    path = anchor_path(settings, site)
+    return Anchor.model_validate_json(path.read_bytes()) if path.exists() else Anchor()
+
+
+def save_anchor(settings: Settings, site: str, anchor: Anchor) -> None:
+    write_private(anchor_path(settings, site), anchor.model_dump_json(indent=2).encode())
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only we can read; a reader sees the old or the new, never a half."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(path)

@@ -1,0 +1,86 @@
+"""Every error meshkeeper raises on purpose.
+
+    MeshkeeperError
+    ├── BadInput            exit 2: nothing was touched
+    ├── CouldNotRun         exit 3: we don't know; try again when the cause is gone
+    │   ├── Unreachable         no SSH or HTTPS connection to a host
+    │   ├── HostKeyMismatch     a host showed another key than the pinned one
+    │   ├── ToolMissing         a program on the control machine is missing or too old
+    │   ├── DockerUnavailable   no Docker engine answers on the control machine
+    │   ├── ImageUnavailable    an image can be neither pulled nor built
+    │   └── RepositoryUnavailable   restic can't open the repository (path, password, lock)
+    └── Failed              exit 1: it ran, and the result is bad
+        ├── StepFailed          a command on a host failed
+        ├── LockOutPrevented    a guarded change was not confirmed and was reverted
+        ├── GateFailed          a service did not become healthy; the old state is back
+        └── BackupFailed        a snapshot lacks something it must hold
+"""
+
+
+class MeshkeeperError(Exception):
+    """What happened, where, and what to do next, in one readable sentence or two.
+
+    `message` states the fact and the place; `hint` (may be empty) the next step.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class BadInput(MeshkeeperError):
+    exit_code = 2
+
+
+class CouldNotRun(MeshkeeperError):
+    exit_code = 3
+
+
+class Unreachable(CouldNotRun):
+    pass
+
+
+class HostKeyMismatch(CouldNotRun):
+    pass
+
+
+class ToolMissing(CouldNotRun):
+    pass
+
+
+class DockerUnavailable(CouldNotRun):
+    pass
+
+
+class ImageUnavailable(CouldNotRun):
+    pass
+
+
+class RepositoryUnavailable(CouldNotRun):
+    pass
+
+
+class Failed(MeshkeeperError):
+    exit_code = 1
+
+
+class StepFailed(Failed):
+    pass
+
+
+class LockOutPrevented(Failed):
+    pass
+
+
+class GateFailed(Failed):
+    pass
+
+
+class BackupFailed(Failed):
+    pass

@@ -1,0 +1,37 @@
+"""The anchor: what the control machine itself knows of a site.
+
+A snapshot and its manifest come from a host that is assumed compromised; this does not.
+"""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from infra.model.base import Model
+from infra.model.snapshot import MeshFacts, SnapshotId
+
+
+class Canary(Model):
+    """The tagged node that the rollout enrolled; its secret state lies beside the anchor."""
+
+    node_name: str
+    address: str = Field(description="Its address in the mesh (IPv4).")
+    enrolled_at: datetime = Field(description="UTC. Older snapshots don't know the canary.")
+
+
+class VerifiedSnapshot(Model):
+    """The newest snapshot that was verified, and what it held."""
+
+    id: SnapshotId
+    created_at: datetime
+    facts: MeshFacts
+
+
+class Anchor(Model):
+    """Pinned at the first rollout (`server_key`, `derp_key`), then updated by verified backups."""
+
+    server_key: str | None = None
+    derp_key: str | None = None
+    policy_sha256: str | None = Field(default=None, description="Of the policy last rolled out.")
+    canary: Canary | None = None
+    last_verified: VerifiedSnapshot | None = None

@@ -1,0 +1,34 @@
+"""What a flow is asked for: a site's name and simple choices, never a secret.
+
+These models are the forms in the Prefect UI.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, StringConstraints
+
+SiteName = Annotated[str, Field(description="The site's domain, as in its site file.")]
+StackName = Literal["headscale", "caddy"]
+
+
+class ProvisionRequest(BaseModel):
+    site: SiteName
+    host: str = Field(default="vps", description="The host's name in the site file.")
+
+
+class RolloutRequest(BaseModel):
+    site: SiteName
+    stacks: tuple[StackName, ...] = Field(
+        default=("headscale", "caddy"), description="Which stacks to bring to the wanted state."
+    )
+
+
+class BackupRequest(BaseModel):
+    site: SiteName
+
+
+class DrillRequest(BaseModel):
+    site: SiteName
+    snapshot: Annotated[str, StringConstraints(pattern=r"^(latest|\d{8}T\d{6}Z)$")] = Field(
+        default="latest", description="`latest`, or a snapshot's id such as 20261123T120000Z."
+    )

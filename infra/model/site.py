@@ -1,0 +1,229 @@
+"""The site file: the whole truth about a site, validated as a whole.
+
+What belongs to the control machine (paths, secrets' values, Prefect's address) is not here
+but in infra/settings.py.
+"""
+
+from ipaddress import IPv4Address
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from infra.model.base import Model
+from infra.model.cron import check_cron, check_timezone
+
+Domain = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", max_length=253
+    ),
+]
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Cron = Annotated[str, AfterValidator(check_cron)]
+Timezone = Annotated[str, AfterValidator(check_timezone)]
+Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
+Megabytes = Annotated[int, Field(ge=16, le=1_048_576)]
+PublicKey = Annotated[
+    str, StringConstraints(pattern=r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-\S+|sk-\S+) \S+( .*)?$")
+]
+Fingerprint = Annotated[str, StringConstraints(pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")]
+
+
+class SecretRef(Model):
+    """A secret by name; its value is in the environment or the secrets file."""
+
+    secret: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
+class PublishedPort(Model):
+    """A port that is open to the internet."""
+
+    port: Port
+    protocol: Literal["tcp", "udp"] = "tcp"
+
+    def __str__(self) -> str:
+        return f"{self.port}/{self.protocol}"
+
+
+class Docker(Model):
+    """Settings of the host's Docker engine."""
+
+    log_max_size: Annotated[str, StringConstraints(pattern=r"^\d+[km]$")] = "10m"
+    log_max_file: Annotated[int, Field(ge=1, le=100)] = 3
+
+
+class Host(Model):
+    """One machine reachable by SSH, with its desired state."""
+
+    address: str = Field(description="IP address or host name.", min_length=1)
+    port: Port = Field(default=22, description="sshd's port.")
+    first_user: UserName = Field(default="root", description="Who can log in on a new machine.")
+    admin: UserName = Field(default="linuxuser", description="Who administers it afterwards.")
+    admin_keys: tuple[PublicKey, ...] = Field(
+        min_length=1, description="Public SSH keys that may log in as the admin."
+    )
+    host_key: Fingerprint | None = Field(
+        default=None, description="The host key's fingerprint, as the provider shows it."
+    )
+    timezone: Timezone = "UTC"
+    docker: Docker = Docker()
+
+
+class Derp(Model):
+    """Relays for clients that find no direct path."""
+
+    embedded: bool = Field(default=True, description="Headscale's own relay, STUN on UDP 3478.")
+    region_id: Annotated[int, Field(ge=900, le=999)] = 999
+    maps: tuple[str, ...] = Field(
+        default=("https://controlplane.tailscale.com/derpmap/default",),
+        description="URLs of public DERP maps, the fallback.",
+    )
+
+
+class SidecarBackup(Model):
+    """What the host does by itself, with or without the control machine."""
+
+    interval_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
+    keep_days: Annotated[int, Field(ge=1, le=365)] = 14
+
+
+class Headscale(Model):
+    """The headscale stack."""
+
+    host: Label
+    version: Version = "0.29.2"
+    subdomain: Label = "hs"
+    base_domain: Domain = Field(description="MagicDNS names end with it; not the server's domain.")
+    users: tuple[UserName, ...] = ()
+    nameservers: tuple[IPv4Address, ...] = (IPv4Address("1.1.1.1"), IPv4Address("9.9.9.9"))
+    derp: Derp = Derp()
+    memory_mb: Megabytes = 256
+    backup: SidecarBackup = SidecarBackup()
+
+
+class Caddy(Model):
+    """The caddy stack."""
+
+    host: Label
+    version: Version = "2.11.4"
+    email: str | None = Field(default=None, description="For the certificate authority.")
+    acme_directory: str = "https://acme-v02.api.letsencrypt.org/directory"
+    acme_root: PurePosixPath | None = Field(
+        default=None, description="PEM file on the control machine; only for a private ACME server."
+    )
+    memory_mb: Megabytes = 128
+
+
+class Stacks(Model):
+    """What runs on the site's hosts."""
+
+    headscale: Headscale
+    caddy: Caddy
+
+
+class Retention(Model):
+    """How many restic snapshots `forget` keeps."""
+
+    hourly: Annotated[int, Field(ge=0)] = 48
+    daily: Annotated[int, Field(ge=0)] = 14
+    weekly: Annotated[int, Field(ge=0)] = 8
+    monthly: Annotated[int, Field(ge=0)] = 12
+
+
+class Backup(Model):
+    """Where snapshots go when they have left the host."""
+
+    repository: str = Field(description="restic repository: a path at home, or rest:/sftp:/s3:.")
+    password: SecretRef
+    schedule: Cron = "7 * * * *"
+    retention: Retention = Retention()
+
+
+class Drill(Model):
+    schedule: Cron = "30 4 * * 0"
+
+
+class Network(Model):
+    """How the control machine reaches the site; empty on the real internet."""
+
+    resolver: IPv4Address | None = Field(
+        default=None, description="DNS server to ask; default: the system's."
+    )
+    extra_root: PurePosixPath | None = Field(
+        default=None, description="PEM file with a root to trust besides the system's."
+    )
+
+
+class Site(Model):
+    """A domain with its hosts."""
+
+    domain: Domain
+    timezone: Timezone = Field(default="UTC", description="In which schedules are meant.")
+    hosts: dict[Label, Host] = Field(min_length=1)
+    stacks: Stacks
+    backup: Backup
+    drill: Drill = Drill()
+    network: Network = Network()
+
+    @property
+    def name(self) -> str:
+        """A site is called by its domain."""
+        return self.domain
+
+    @property
+    def headscale_name(self) -> str:
+        """Full host name of the Headscale server: `hs.cronova.dev`."""
+        return f"{self.stacks.headscale.subdomain}.{self.domain}"
+
+    @property
+    def server_url(self) -> str:
+        return f"https://{self.headscale_name}"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Site":
+        problems = [*_unknown_hosts(self), *_swallowed_names(self), *_port_collisions(self)]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+
+def published_ports(site: Site, host: str) -> tuple[PublishedPort, ...]:
+    """The ports that the stacks of `host` open to the internet; sshd's is not among them."""
+    ports: list[PublishedPort] = []
+    if site.stacks.caddy.host == host:
+        ports += [PublishedPort(port=80), PublishedPort(port=443)]
+        ports.append(PublishedPort(port=443, protocol="udp"))
+    if site.stacks.headscale.host == host and site.stacks.headscale.derp.embedded:
+        ports.append(PublishedPort(port=3478, protocol="udp"))
+    return tuple(ports)
+
+
+def _unknown_hosts(site: Site) -> list[str]:
+    named = {"headscale": site.stacks.headscale.host, "caddy": site.stacks.caddy.host}
+    known = ", ".join(site.hosts)
+    return [
+        f"stacks.{stack}.host: no host is called {host!r}; write one of: {known}"
+        for stack, host in named.items()
+        if host not in site.hosts
+    ]
+
+
+def _swallowed_names(site: Site) -> list[str]:
+    base, server = site.stacks.headscale.base_domain, site.headscale_name
+    if server == base or server.endswith(f".{base}"):
+        return [
+            f"stacks.headscale.base_domain: {base!r} would swallow {server}, so clients could not "
+            f"find the server; write another, such as 'mesh.{site.domain}'"
+        ]
+    return []
+
+
+def _port_collisions(site: Site) -> list[str]:
+    return [
+        f"hosts.{name}.port: {host.port}/tcp is also published by a stack; write another port"
+        for name, host in site.hosts.items()
+        if PublishedPort(port=host.port) in published_ports(site, name)
+    ]

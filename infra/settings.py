@@ -1,0 +1,84 @@
+"""What belongs to the control machine: paths, secrets, Prefect's address.
+
+Read from the environment (`MESHKEEPER_…`) and from a file `meshkeeper.env` beside the site file.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+import yaml
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from infra.errors import BadInput
+from infra.model.site import SecretRef
+
+ENV_FILE = "meshkeeper.env"
+SECRET_PREFIX = "MESHKEEPER_SECRET_"
+
+
+class Settings(BaseSettings):
+    """Settings of the control machine; each can be given as MESHKEEPER_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="MESHKEEPER_", extra="ignore", frozen=True)
+
+    site: Path = Path("site.yaml")
+    state_dir: Path = Path("~/.local/state/meshkeeper")
+    secrets_file: Path | None = None
+    ssh_key: Path | None = None
+    ui_port: int = 4200
+
+    @property
+    def state(self) -> Path:
+        """Where anchors, staging, logs and Prefect's home live."""
+        return self.state_dir.expanduser().resolve()
+
+    @property
+    def prefect_home(self) -> Path:
+        """Each control plane has a PREFECT_HOME of its own."""
+        return self.state / "prefect"
+
+    @property
+    def prefect_api_url(self) -> str:
+        return f"http://127.0.0.1:{self.ui_port}/api"
+
+    def site_dir(self, site: str) -> Path:
+        """Anchor, known_hosts, canary and staging of one site (created, 0700)."""
+        path = self.state / "sites" / site
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return path
+
+
+def load_settings(site_file: Path | None = None) -> Settings:
+    """Settings for a site file: environment first, then `meshkeeper.env` beside the file."""
+    path = site_file or Path(os.environ.get("MESHKEEPER_SITE", "site.yaml"))
+    path = path.expanduser().resolve()
+    return Settings(_env_file=path.parent / ENV_FILE, site=path)
+
+
+def read_secret(settings: Settings, reference: SecretRef) -> SecretStr:
+    """A secret's value from MESHKEEPER_SECRET_<NAME> or the secrets file.
+
+    Raises BadInput when it is missing, or when others can read the file.
+    """
+    variable = SECRET_PREFIX + reference.secret.upper()
+    if value := os.environ.get(variable):
+        return SecretStr(value)
+    path = (settings.secrets_file or settings.state / "secrets.yaml").expanduser()
+    value = _secrets(path).get(reference.secret) if path.exists() else None
+    if not value:
+        raise BadInput(
+            f"The secret {reference.secret!r} is neither in ${variable} nor in {path}.",
+            f"Add a line '{reference.secret}: …' to that file (mode 0600).",
+        )
+    return SecretStr(value)
+
+
+def _secrets(path: Path) -> dict[str, str]:
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise BadInput(f"Others can read {path}.", f"Run: chmod 600 {path}")
+    loaded = yaml.safe_load(path.read_text()) or {}
+    if not isinstance(loaded, dict):
+        raise BadInput(f"{path} is not a list of 'name: value' lines.")
+    return {str(name): str(value) for name, value in loaded.items()}

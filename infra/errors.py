@@ -4,6 +4,7 @@
     ├── BadInput            exit 2: nothing was touched
     ├── CouldNotRun         exit 3: we don't know; try again when the cause is gone
     │   ├── Unreachable         no SSH or HTTPS connection to a host
+    │   ├── LoginRefused        a host does not accept our key: a second try only gets us banned
     │   ├── HostKeyMismatch     a host showed another key than the pinned one
     │   ├── ToolMissing         a program on the control machine is missing or too old
     │   ├── DockerUnavailable   no Docker engine answers on the control machine
@@ -43,6 +44,10 @@ class CouldNotRun(MeshkeeperError):
 
 
 class Unreachable(CouldNotRun):
+    pass
+
+
+class LoginRefused(CouldNotRun):
     pass
 
 

@@ -7,20 +7,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.states import State
 
-from infra.errors import HostKeyMismatch, Unreachable
+from infra.errors import Unreachable
 
 
 def _is_transient(_task: Task, _run: TaskRun, state: State) -> bool:  # type: ignore[type-arg]
     """Only a lost connection is worth a second try; and sshd penalises more than a few."""
-    try:
-        state.result()
-    except HostKeyMismatch:
-        return False
-    except Unreachable:
-        return True
-    except Exception:
-        return False
-    return False
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, Unreachable)
 
 
 #: A side effect with a row of its own in the UI, e.g. @step(name=…, task_run_name=…).

@@ -1,0 +1,108 @@
+"""Snapshots in the restic repository: where it is, how they are tagged, how they come back."""
+
+import re
+import socket
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from infra.access.restic import Origin, Repository, Stored
+from infra.backup.unpack import unpack
+from infra.errors import BackupFailed, BadInput
+from infra.model.site import Site
+from infra.model.snapshot import SNAPSHOT_ID, Manifest
+from infra.settings import Settings, read_secret
+
+#: The one file in each restic snapshot: the archive as the host wrote it. Always the same name,
+#: so that restic finds what hasn't changed.
+ARCHIVE = "headscale.tar"
+STACK = "headscale"
+_REMOTE = re.compile(r"^(rest|sftp|s3|b2|azure|gs|swift|rclone):(.*)$")
+
+
+def site_repository(settings: Settings, site: Site) -> Repository:
+    """The site's repository; nothing is opened yet.
+
+    Raises BadInput when its password is missing, or when it lies on one of the site's own hosts:
+    what dies together with the host is no backup.
+    """
+    location = site.backup.repository
+    if remote := _REMOTE.match(location):
+        _refuse_own_host(site, remote[1], remote[2])
+    else:
+        location = str(settings.site.parent / Path(location).expanduser())
+    cache = settings.state / "restic-cache"
+    return Repository(location, read_secret(settings, site.backup.password), cache)
+
+
+def tags(site_name: str, *more: str) -> tuple[str, ...]:
+    """The tags of every Headscale snapshot of a site."""
+    return ("meshkeeper", f"stack={STACK}", f"site={site_name}", *more)
+
+
+def snapshot_id(stored: Stored) -> str:
+    """The sidecar's id of a stored snapshot."""
+    ids = [tag.removeprefix("snapshot=") for tag in stored.tags if tag.startswith("snapshot=")]
+    if len(ids) != 1 or not SNAPSHOT_ID.match(ids[0]):
+        raise BackupFailed(f"restic snapshot {stored.id[:8]} carries no tag 'snapshot=<id>'.")
+    return ids[0]
+
+
+def find(repository: Repository, site_name: str, wanted: str) -> Stored:
+    """The newest stored snapshot (`wanted` = "latest"), or the one with that id.
+
+    Raises BackupFailed when there is none.
+    """
+    which = () if wanted == "latest" else (f"snapshot={wanted}",)
+    found = repository.snapshots(tags(site_name, *which))
+    if not found:
+        raise BackupFailed(
+            f"{repository} holds no snapshot of {site_name} ({wanted}).",
+            "Run `meshkeeper backup`, or see what there is: restic snapshots.",
+        )
+    return found[-1]
+
+
+def store(repository: Repository, site_name: str, folder: Path, manifest: Manifest) -> str:
+    """Store the verified ARCHIVE in `folder` (and nothing else is there) with its own time.
+
+    Returns restic's id of it.
+    """
+    origin = Origin(
+        host=site_name,
+        time=manifest.created_at,
+        tags=tags(site_name, f"snapshot={manifest.id}"),
+    )
+    return repository.backup(folder, origin)
+
+
+def restore(repository: Repository, stored: Stored, folder: Path) -> Manifest:
+    """Restore a stored snapshot and unpack it into the empty `folder`; its manifest."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as restored:
+        repository.restore(stored.id, Path(restored))
+        return unpack(Path(restored) / ARCHIVE, folder)
+
+
+def _refuse_own_host(site: Site, backend: str, rest: str) -> None:
+    name = _host_of(backend, rest)
+    own = {host.address for host in site.hosts.values()} | {site.domain, site.headscale_name}
+    if name in own or _addresses(name) & set().union(*map(_addresses, own)):
+        raise BadInput(
+            f"backup.repository is on {name}, which is one of the site's own hosts.",
+            "Name a place that survives the loss of that host, such as a path at home.",
+        )
+
+
+def _host_of(backend: str, rest: str) -> str:
+    """The host in `sftp:user@host:/path`, `rest:https://user:pw@host:8000/`, `s3:host/bucket`."""
+    if "//" in rest:
+        return urlsplit(rest if "://" in rest else f"{backend}:{rest}").hostname or ""
+    return re.split(r"[:/]", rest.rsplit("@", 1)[-1], maxsplit=1)[0].lower()
+
+
+def _addresses(name: str) -> set[str]:
+    """The IP addresses of a name; none when it can't be looked up."""
+    try:
+        return {str(info[4][0]) for info in socket.getaddrinfo(name, None)} if name else set()
+    except OSError:
+        return set()

@@ -1,0 +1,136 @@
+"""The lab's use of Docker: bring a network or a part into being, and take all of it away."""
+
+import io
+import tarfile
+import time
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+import docker
+from docker import DockerClient
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.models.containers import Container
+from docker.types import EndpointConfig, IPAMConfig, IPAMPool
+
+from deployments.lab.part import File, Leg, Part
+from infra.errors import CouldNotRun, DockerUnavailable
+
+TIMEOUT = 120
+#: A killed boot leaves a container that lacks its files: this label is on every part of ours.
+LABEL = "meshkeeper.lab"
+
+
+def connect() -> DockerClient:
+    """The engine of this machine. Raises DockerUnavailable."""
+    try:
+        engine = docker.from_env(timeout=TIMEOUT)
+        engine.ping()
+    except DockerException as error:
+        raise DockerUnavailable(
+            f"No Docker engine answers on this machine ({_first_line(error)}).",
+            "Start it (systemctl start docker), or run `make lab`, which installs one.",
+        ) from error
+    return engine
+
+
+def find(engine: DockerClient, name: str) -> Container | None:
+    try:
+        return engine.containers.get(name)
+    except NotFound:
+        return None
+
+
+def ensure_network(engine: DockerClient, name: str, subnet: str) -> None:
+    """A bridge with `subnet` (`10.77.0.0/24`); the engine assigns from its upper half only.
+
+    Raises CouldNotRun when the addresses are taken.
+    """
+    if engine.networks.list(names=[f"^{name}$"]):
+        return
+    start = subnet.removesuffix("0/24")
+    pool = IPAMPool(subnet=subnet, iprange=f"{start}128/25", gateway=f"{start}1")
+    try:
+        engine.networks.create(
+            name, ipam=IPAMConfig(pool_configs=[pool]), labels={LABEL: name}, check_duplicate=True
+        )
+    except APIError as error:
+        raise CouldNotRun(
+            f"The network {name} ({subnet}) could not be made: {error.explanation}.",
+            "Another network of this machine has these addresses; `docker network ls` shows it.",
+        ) from error
+
+
+def ensure_part(engine: DockerClient, part: Part) -> bool:
+    """Make `part` run; True if it did not. A stopped one is started as it was."""
+    container = find(engine, part.name)
+    if container and container.status == "running":
+        return False
+    if container and container.status == "exited":
+        container.start()
+        return True
+    if container:
+        container.remove(force=True, v=True)
+    _create(engine, part).start()
+    return True
+
+
+def put_files(container: Container, files: Iterable[File]) -> None:
+    """Write files into a container, running or not; owned by root."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for file in files:
+            entry = tarfile.TarInfo(str(PurePosixPath(file.path).relative_to("/")))
+            entry.size, entry.mode, entry.mtime = len(file.content), file.mode, time.time()
+            archive.addfile(entry, io.BytesIO(file.content))
+    container.put_archive("/", stream.getvalue())
+
+
+def remove_all(engine: DockerClient, prefix: str) -> list[str]:
+    """Remove each container, network and volume called `<prefix>-…`; their names."""
+    removed: list[str] = []
+    for container in engine.containers.list(all=True, filters={"name": f"^/{prefix}-"}):
+        container.remove(force=True, v=True)
+        removed.append(str(container.name))
+    for network in engine.networks.list(filters={"name": f"^{prefix}-"}):
+        network.reload()
+        for guest in network.containers:
+            network.disconnect(guest, force=True)
+        network.remove()
+        removed.append(str(network.name))
+    for volume in engine.volumes.list(filters={"name": f"^{prefix}-"}):
+        volume.remove(force=True)
+        removed.append(volume.name)
+    return removed
+
+
+def _create(engine: DockerClient, part: Part) -> Container:
+    first, *others = part.legs
+    try:
+        container = engine.containers.create(
+            part.image,
+            list(part.command),
+            name=part.name,
+            hostname=part.name,
+            labels={LABEL: part.name},
+            network=first.network,
+            networking_config={first.network: _endpoint(engine, first)},
+            **part.options,
+        )
+        for leg in others:
+            engine.networks.get(leg.network).connect(container, ipv4_address=leg.address)
+    except ImageNotFound as error:
+        raise CouldNotRun(
+            f"{part.name} needs the image {part.image}, which is not there.", "Run `make lab`."
+        ) from error
+    except APIError as error:
+        raise CouldNotRun(f"{part.name} could not be made: {error.explanation}.") from error
+    put_files(container, part.files)
+    return container
+
+
+def _endpoint(engine: DockerClient, leg: Leg) -> EndpointConfig:
+    return engine.api.create_endpoint_config(ipv4_address=leg.address)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200]

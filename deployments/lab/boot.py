@@ -18,7 +18,7 @@ from deployments.lab.site import write_site
 from deployments.lab.vps import Order, boot_vps, vps_machine
 from infra.errors import CouldNotRun
 from infra.model.site import Site
-from infra.settings import Settings, load_settings
+from infra.settings import Settings
 from infra.site_file import load_site
 
 
@@ -31,7 +31,7 @@ class Lab:
 
     @property
     def settings(self) -> Settings:
-        return load_settings(self.plan.site_file)
+        return self.plan.settings
 
     @cached_property
     def site(self) -> Site:

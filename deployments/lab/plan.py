@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from infra.model.base import Model
+from infra.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,6 +47,13 @@ class LabPlan(Model):
     @property
     def ssh_key(self) -> Path:
         return self.directory / "id_ed25519"
+
+    @property
+    def settings(self) -> Settings:
+        """As `meshkeeper.env` states them; known also when that file is gone."""
+        return Settings(
+            site=self.site_file, state_dir=self.state, ssh_key=self.ssh_key, ui_port=self.ui_port
+        )
 
     @property
     def roots(self) -> Path:

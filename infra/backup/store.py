@@ -3,14 +3,15 @@
 import re
 import socket
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from infra.access.restic import Origin, Repository, Stored
+from infra.access.restic import Origin, Repository, RepositoryMissing, Stored
 from infra.backup.unpack import unpack
 from infra.errors import BackupFailed, BadInput
 from infra.model.site import Site
-from infra.model.snapshot import SNAPSHOT_ID, Manifest
+from infra.model.snapshot import SNAPSHOT_ID, Manifest, SnapshotId
 from infra.settings import Settings, read_secret
 
 #: The one file in each restic snapshot: the archive as the host wrote it. Always the same name,
@@ -61,6 +62,32 @@ def find(repository: Repository, site_name: str, wanted: str) -> Stored:
             "Run `meshkeeper backup`, or see what there is: restic snapshots.",
         )
     return found[-1]
+
+
+def expire(repository: Repository, site: Site, *, may_create: bool) -> tuple[Stored, ...]:
+    """Apply the site's retention; what the repository then holds of it, oldest first.
+
+    It keeps numbers (so many hourly, daily …), not ages: a host that is silent for a month loses
+    nothing. A repository that isn't there is made if it `may_create`, which is for the first time
+    only: later it means that a disk is not mounted (RepositoryMissing).
+    """
+    try:
+        return repository.forget(tags(site.name), site.backup.retention)
+    except RepositoryMissing:
+        if not may_create:
+            raise
+        repository.create()
+        return ()
+
+
+def lacking(on_host: Iterable[SnapshotId], stored: Iterable[SnapshotId]) -> list[SnapshotId]:
+    """The host's snapshots that the repository still needs, oldest first.
+
+    Those newer than its newest: what the retention has let expire must not come back, and a host
+    that invents old snapshots can't push real ones out.
+    """
+    newest = max(stored, default="")
+    return sorted(snapshot for snapshot in on_host if snapshot > newest)
 
 
 def store(repository: Repository, site_name: str, folder: Path, manifest: Manifest) -> str:

@@ -1,0 +1,125 @@
+"""The hourly backup: collect the host's snapshots, verify each, store them, say what was found."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flows.definition import site_flow
+from infra.access.anchor import load_anchor
+from infra.backup.changes import changes
+from infra.backup.collect import HostReport, sidecar_problems
+from infra.backup.report import markdown, recovery_point
+from infra.backup.staging import staging, workplace
+from infra.backup.store import lacking, site_repository
+from infra.errors import BackupFailed, StepFailed
+from infra.model.anchor import Anchor
+from infra.model.backup import BackupReport, RefusedSnapshot, StoredSnapshot
+from infra.model.request import BackupRequest
+from infra.model.snapshot import MeshFacts, SnapshotId
+from tasks.backup import (
+    apply_retention,
+    ask_for_snapshot,
+    fetch_snapshot,
+    store_snapshot,
+    verify_snapshot,
+)
+from tasks.report import publish_report
+from tasks.site import OpenSite, open_site
+
+
+@dataclass
+class Found:
+    """What a run has come upon so far."""
+
+    host_report: HostReport
+    kept: list[SnapshotId]
+    stored: list[StoredSnapshot] = field(default_factory=list)
+    refused: list[RefusedSnapshot] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
+
+
+@site_flow(name="headscale-backup", run_name="back up {request.site}")
+def headscale_backup(request: BackupRequest) -> BackupReport:
+    """Have a fresh snapshot made, then verify and store all that the repository lacks."""
+    started_at = datetime.now(UTC)
+    opened = open_site(request.site)
+    anchor = load_anchor(opened.settings, request.site)
+    with staging(opened.settings, request.site) as folder:
+        found = ask_and_expire(opened, anchor)
+        collect_all(opened, anchor, found, folder)
+    report = report_of(opened, anchor, found, started_at)
+    publish_report("headscale-backup", markdown(report), report)
+    if report.problems:
+        raise BackupFailed(f"{opened.site.name}: {' '.join(report.problems[:3])}")
+    return report
+
+
+def ask_and_expire(opened: OpenSite, anchor: Anchor) -> Found:
+    """Both at once: the host is busy with the snapshot, restic with opening its repository."""
+    expiring = apply_retention.submit(opened, anchor)
+    try:
+        host_report = ask_for_snapshot(opened, opened.site.stacks.headscale.host)
+    finally:
+        expiring.wait()
+    return Found(host_report, expiring.result())
+
+
+def collect_all(opened: OpenSite, anchor: Anchor, found: Found, folder: Path) -> None:
+    """Oldest first, so that a killed run goes on where it ended. A bad one stops no other."""
+    known = anchor.last_verified.facts if anchor.last_verified else None
+    for snapshot in wanted(found):
+        try:
+            stored, facts = collect(opened, anchor, snapshot, folder)
+        except (BackupFailed, StepFailed) as error:
+            found.refused.append(RefusedSnapshot(id=snapshot, reason=str(error)))
+            continue
+        found.stored.append(stored)
+        found.changes += changes(known, facts) if known else []
+        known = facts
+
+
+def wanted(found: Found) -> list[SnapshotId]:
+    """What the repository lacks, and the fresh one in any case: the host's clock may be behind."""
+    fresh = {found.host_report.fresh} - {None, *found.kept}
+    return sorted({*lacking(found.host_report.snapshots, found.kept), *fresh})
+
+
+def collect(
+    opened: OpenSite, anchor: Anchor, snapshot: SnapshotId, folder: Path
+) -> tuple[StoredSnapshot, MeshFacts]:
+    """Fetch, verify and store one snapshot."""
+    host = opened.site.stacks.headscale.host
+    with workplace(folder, snapshot) as (archive, files):
+        size = fetch_snapshot(opened, host, snapshot, archive)
+        manifest = verify_snapshot(snapshot, archive, files, anchor)
+        restic_id = store_snapshot(opened, snapshot, archive, manifest)
+    stored = StoredSnapshot(
+        id=snapshot, created_at=manifest.created_at, size=size, restic_id=restic_id
+    )
+    return stored, manifest.facts
+
+
+def report_of(opened: OpenSite, anchor: Anchor, found: Found, started_at: datetime) -> BackupReport:
+    now = datetime.now(UTC)
+    verified = [*found.kept, *(stored.id for stored in found.stored)]
+    newest = max(verified, default=None)
+    interval = opened.site.stacks.headscale.backup.interval_minutes
+    problems = [
+        *sidecar_problems(found.host_report, interval),
+        *(refused.reason for refused in found.refused),
+    ]
+    return BackupReport(
+        site=opened.site.name,
+        started_at=started_at,
+        stored=tuple(found.stored),
+        refused=tuple(found.refused),
+        newest_verified=newest,
+        changes=tuple(found.changes),
+        compared_with=anchor.last_verified.id if anchor.last_verified else None,
+        if_data_is_damaged=recovery_point(max(found.host_report.snapshots, default=None), now),
+        if_host_is_lost=recovery_point(newest, now),
+        repository=str(site_repository(opened.settings, opened.site)),
+        kept=len(verified),
+        sidecar_last_own=found.host_report.last_own,
+        problems=tuple(problems),
+    )

@@ -1,0 +1,48 @@
+"""What differs in a mesh between two snapshots: told to the user, since nobody else may know."""
+
+from infra.model.snapshot import MeshFacts, NodeFact
+
+
+def changes(before: MeshFacts, after: MeshFacts) -> list[str]:
+    """One sentence for each user, node, key or route that appeared, went or changed."""
+    old = {node.id: node for node in before.nodes}
+    new = {node.id: node for node in after.nodes}
+    return [
+        *(f"user {name} appeared" for name in after.users if name not in before.users),
+        *(f"user {name} is gone" for name in before.users if name not in after.users),
+        *(_appeared(node) for number, node in new.items() if number not in old),
+        *(f"node {old[number].name} is gone" for number in old if number not in new),
+        *(line for number in old if number in new for line in _changed(old[number], new[number])),
+        *(["the policy is another"] if before.policy_sha256 != after.policy_sha256 else []),
+    ]
+
+
+def _appeared(node: NodeFact) -> str:
+    details = [f"user {node.user}" if node.user else "no user", *node.addresses, *node.tags]
+    routes = [f"routes {', '.join(node.approved_routes)}"] if node.approved_routes else []
+    return f"node {node.name} appeared ({', '.join([*details, *routes])})"
+
+
+def _changed(before: NodeFact, after: NodeFact) -> list[str]:
+    name = after.name
+    lines = []
+    if before.name != name:
+        lines.append(f"node {before.name} is now called {name}")
+    if before.node_key != after.node_key:
+        lines.append(f"node {name} has another key")
+    if before.user != after.user:
+        lines.append(
+            f"node {name} belongs to {after.user or 'nobody'}, not {before.user or 'nobody'}"
+        )
+    if before.addresses != after.addresses:
+        lines.append(f"node {name} has the addresses {', '.join(after.addresses)}")
+    lines += _moved(f"node {name}: tag", before.tags, after.tags)
+    lines += _moved(f"node {name}: route", before.approved_routes, after.approved_routes)
+    return lines
+
+
+def _moved(what: str, before: tuple[str, ...], after: tuple[str, ...]) -> list[str]:
+    return [
+        *(f"{what} {item} appeared" for item in after if item not in before),
+        *(f"{what} {item} is gone" for item in before if item not in after),
+    ]

@@ -1,0 +1,105 @@
+"""Asks the host for a fresh snapshot and fetches snapshots: pulled, never pushed.
+
+All that arrives is the word of a suspect: strict forms, bounded sizes, paths of our own.
+"""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from infra.access.ssh import Session
+from infra.backup.store import ARCHIVE
+from infra.backup.unpack import MAX_ARCHIVE
+from infra.backup.verify import CLOCK_TOLERANCE
+from infra.errors import StepFailed
+from infra.model.base import Model
+from infra.model.site import Host
+from infra.model.snapshot import SnapshotId
+
+_PROGRAM = Path(__file__).with_name("host_report.py")
+_TIMEOUT = 180
+Sentence = Annotated[str, StringConstraints(max_length=1_000)]
+
+
+class HostReport(Model):
+    """What infra/backup/host_report.py says."""
+
+    fresh: SnapshotId | None = Field(description="The snapshot that was just made.")
+    fresh_error: Sentence = Field(description="Why there is none.")
+    snapshots: dict[SnapshotId, Annotated[int, Field(ge=0)]] = Field(
+        max_length=10_000, description="Bytes by id."
+    )
+    last_error: Sentence = Field(description="Of the last attempt, if it failed.")
+    last_own: SnapshotId | None = Field(description="The newest that the sidecar's loop made.")
+    sidecar: Literal[
+        "running", "created", "restarting", "paused", "exited", "removing", "dead", "missing"
+    ]
+    sidecar_started: datetime | None
+    now: datetime = Field(description="The host's clock, UTC.")
+
+
+def backup_folder(host: Host) -> str:
+    return f"/home/{host.admin}/backups/headscale"
+
+
+def ask(session: Session, host: Host) -> HostReport:
+    """Have a fresh snapshot made and list what is there; one round trip.
+
+    A snapshot that could not be made is part of the report. Raises StepFailed when the host's
+    answer is none.
+    """
+    step = "asking for a fresh snapshot"
+    command = session.as_root(f"python3 - {backup_folder(host)}")
+    answer = session.check(step, command, stdin=_PROGRAM.read_bytes(), timeout=_TIMEOUT)
+    try:
+        return HostReport.model_validate_json(answer)
+    except ValidationError as error:
+        what = ", ".join(str(problem["loc"][:1]) for problem in error.errors()[:3])
+        raise StepFailed(
+            f"{session.login.name}: {step}: its answer is no report ({what})."
+        ) from None
+
+
+def fetch(session: Session, host: Host, snapshot: SnapshotId, folder: Path) -> int:
+    """Fetch a snapshot's bytes to `folder`/ARCHIVE (0600); their number.
+
+    Raises StepFailed beyond MAX_ARCHIVE bytes, or when the host can't read it.
+    """
+    command = session.as_root(f"cat {backup_folder(host)}/{snapshot}.tar")
+    target = folder / ARCHIVE
+    target.touch(mode=0o600)
+    with target.open("wb") as stream:
+        for chunk in session.receive(f"fetching snapshot {snapshot}", command, MAX_ARCHIVE):
+            stream.write(chunk)
+    return target.stat().st_size
+
+
+def sidecar_problems(report: HostReport, interval_minutes: int) -> list[str]:
+    """What is wrong with the sidecar's own backups, whether or not one was made for us."""
+    problems = []
+    if abs(report.now - datetime.now(UTC)) > CLOCK_TOLERANCE:
+        problems.append(f"The host's clock is off: it shows {report.now:%Y-%m-%d %H:%M} UTC.")
+    if report.fresh is None:
+        problems.append(
+            f"No fresh snapshot could be made: {report.fresh_error or 'no reason told'}"
+        )
+    if report.sidecar != "running":
+        problems.append(
+            f"The container headscale-backup is {report.sidecar}: the host makes no snapshots by itself."
+        )
+    elif _silent_for(report) > timedelta(minutes=2 * interval_minutes):
+        problems.append(
+            f"The sidecar made no snapshot by itself for {_silent_for(report)} h"
+            f" (every {interval_minutes} min expected); the last was {report.last_own or 'none'}."
+        )
+    return problems
+
+
+def _silent_for(report: HostReport) -> timedelta:
+    """Since the loop's last snapshot; a loop that has just begun gets its time."""
+    since = [report.sidecar_started] if report.sidecar_started else []
+    if report.last_own:
+        since.append(datetime.strptime(f"{report.last_own}+0000", "%Y%m%dT%H%M%SZ%z"))
+    return report.now - max(since) if since else timedelta.max

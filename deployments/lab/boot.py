@@ -1,5 +1,6 @@
 """Boot a lab: what is missing is made, what stopped is started, what runs is left alone."""
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +10,7 @@ from deployments.lab.acme import acme_part, issuing_root
 from deployments.lab.authority import Authority
 from deployments.lab.down import take_down
 from deployments.lab.engine import ensure_network, ensure_part, find, put_files
-from deployments.lab.homes import RESIDENT, resident_part, router_part, trusted
+from deployments.lab.homes import READY, RESIDENT, resident_part, router_part, trusted
 from deployments.lab.machine import Machine
 from deployments.lab.names import dns_part
 from deployments.lab.plan import HOMES, NETWORKS, LabPlan
@@ -20,6 +21,8 @@ from infra.errors import CouldNotRun
 from infra.model.site import Site
 from infra.settings import Settings
 from infra.site_file import load_site
+
+READY_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,8 @@ def _boot_homes(engine: DockerClient, plan: LabPlan) -> None:
         part = resident_part(plan, resident)
         ensure_part(engine, part)
         _refresh_trust(engine, plan, part.name)
+    for resident in HOMES:
+        _wait_until_ready(engine, plan.name(resident))
 
 
 def _refresh_trust(engine: DockerClient, plan: LabPlan, name: str) -> None:
@@ -117,3 +122,16 @@ def _refresh_trust(engine: DockerClient, plan: LabPlan, name: str) -> None:
     if container and container.exec_run(["test", "-e", files[-1].path]).exit_code != 0:
         put_files(container, files)
         container.restart(timeout=1)
+
+
+def _wait_until_ready(engine: DockerClient, name: str) -> None:
+    """Until a resident has its way out and trusts the roots."""
+    container = engine.containers.get(name)
+    deadline = time.monotonic() + READY_SECONDS
+    while container.exec_run(["test", "-e", READY]).exit_code != 0:
+        if time.monotonic() > deadline:
+            raise CouldNotRun(
+                f"{name} was not ready within {READY_SECONDS} s.",
+                f"`docker logs {name}` shows what it said.",
+            )
+        time.sleep(0.1)

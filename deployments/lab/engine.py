@@ -16,7 +16,6 @@ from deployments.lab.part import File, Leg, Part
 from infra.errors import CouldNotRun, DockerUnavailable
 
 TIMEOUT = 120
-#: A killed boot leaves a container that lacks its files: this label is on every part of ours.
 LABEL = "meshkeeper.lab"
 
 
@@ -61,7 +60,10 @@ def ensure_network(engine: DockerClient, name: str, subnet: str) -> None:
 
 
 def ensure_part(engine: DockerClient, part: Part) -> bool:
-    """Make `part` run; True if it did not. A stopped one is started as it was."""
+    """Make `part` run; True if it did not. A stopped one is started as it was.
+
+    One that was never started may lack its files (a killed boot): it is made anew.
+    """
     container = find(engine, part.name)
     if container and container.status == "running":
         return False

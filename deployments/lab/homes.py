@@ -11,6 +11,7 @@ from deployments.lab.plan import HOMES, NETWORKS, LabPlan
 IMAGE = "meshkeeper-lab/node:1"
 START = "/lab/start"
 ROUTER, RESIDENT = 2, 10
+READY = "/run/lab-ready"
 TRUST = "/usr/local/share/ca-certificates/lab"
 NAT = """set -e
 outer=$(ip -o -4 addr show to {internet}/24 | awk '{{print $2}}')
@@ -24,6 +25,7 @@ LIVE = """set -e
 echo 'nameserver {resolver}' > /etc/resolv.conf
 ip route replace default via {gateway}
 update-ca-certificates > /dev/null
+touch {ready}
 exec {program}
 """
 TAILSCALED = "tailscaled --state=/var/lib/tailscale/tailscaled.state"
@@ -57,6 +59,7 @@ def resident_part(plan: LabPlan, resident: str) -> Part:
     script = LIVE.format(
         resolver=plan.place("dns"),
         gateway=plan.address(home, ROUTER),
+        ready=READY,
         program="sleep infinity" if resident == "observer" else TAILSCALED,
     )
     return Part(
@@ -72,6 +75,7 @@ def resident_part(plan: LabPlan, resident: str) -> Part:
             "init": True,
             "cap_add": ["NET_ADMIN", "NET_RAW"],
             "devices": ["/dev/net/tun"],
+            "tmpfs": {"/run": ""},
         },
     )
 

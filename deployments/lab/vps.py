@@ -55,6 +55,13 @@ def boot_vps(engine: DockerClient, order: Order) -> Delivered:
     return Delivered(address=machine.address, fingerprint=_fingerprint(machine))
 
 
+def remove_vps(engine: DockerClient, name: str) -> None:
+    """Remove a VPS and its disks."""
+    if container := find(engine, name):
+        container.remove(force=True, v=True)
+    remove_all(engine, name)
+
+
 def vps_machine(engine: DockerClient, name: str) -> Machine:
     """The handle of a VPS that runs."""
     container = find(engine, name)
@@ -151,7 +158,7 @@ def main() -> None:
     arguments = parser.parse_args()
     engine = connect()
     if arguments.remove:
-        _remove(engine, arguments.name)
+        remove_vps(engine, arguments.name)
         return
     from infra.images.ensure import ensure_images
 
@@ -162,12 +169,6 @@ def main() -> None:
     print(
         f"address      {delivered.address}\nkey          {key}\nhost key     {delivered.fingerprint}"
     )
-
-
-def _remove(engine: DockerClient, name: str) -> None:
-    if container := find(engine, name):
-        container.remove(force=True, v=True)
-    remove_all(engine, name)
 
 
 if __name__ == "__main__":

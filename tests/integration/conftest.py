@@ -1,0 +1,107 @@
+"""A lab of the tests' own, booted from nothing and taken away again."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from docker import DockerClient
+from infra.images.ensure import ensure_images
+
+from deployments.lab.boot import Lab, boot
+from deployments.lab.down import take_down
+from deployments.lab.engine import connect
+from deployments.lab.machine import Machine
+from deployments.lab.plan import TESTS
+from deployments.lab.steps import IMAGES
+from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
+
+#: What of /proc/sys counts by itself, and is nobody's setting.
+COUNTERS = ("kernel/random/", "kernel/ns_last_pid", "kernel/pty/nr", "kernel/cad_pid")
+
+MachineSettings = dict[str, str]
+
+
+@dataclass(frozen=True)
+class BareHost:
+    """A VPS just delivered: `host_key` is its fingerprint as the provider shows it."""
+
+    machine: Machine
+    address: str
+    host_key: str
+    ssh_key: Path
+
+
+BareHostFactory = Callable[[str], BareHost]
+
+
+def read_machine_settings() -> MachineSettings:
+    """Swap and the kernel's settings that a container could change for the whole machine."""
+    root = Path("/proc/sys")
+    found = {"swaps": Path("/proc/swaps").read_text()}
+    for path in sorted([*root.glob("vm/*"), *root.glob("kernel/**/*")]):
+        name = str(path.relative_to(root))
+        if path.is_file() and not name.startswith(COUNTERS):
+            found[name] = _value(path)
+    return found
+
+
+def _value(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError as error:  # some may only be written
+        return type(error).__name__
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[DockerClient]:
+    client = connect()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def read_settings() -> Callable[[], MachineSettings]:
+    return read_machine_settings
+
+
+@pytest.fixture(scope="session")
+def settings_before() -> MachineSettings:
+    """The machine's global settings, read before the lab boots."""
+    return read_machine_settings()
+
+
+@pytest.fixture(scope="session")
+def lab(engine: DockerClient, settings_before: MachineSettings) -> Iterator[Lab]:
+    """The tests' lab; what a killed run left behind goes first."""
+    take_down(engine, TESTS)
+    ensure_images(list(IMAGES))
+    yield boot(engine, TESTS)
+    take_down(engine, TESTS)
+    assert read_machine_settings() == settings_before
+
+
+@pytest.fixture
+def bare_host(lab: Lab, tmp_path: Path) -> Iterator[BareHostFactory]:
+    """Order one more VPS on the lab's internet by a short name; it goes with the test."""
+    ordered: list[str] = []
+
+    def order(name: str) -> BareHost:
+        order = Order(
+            name=lab.plan.name(name),
+            network=lab.plan.name("internet"),
+            key=tmp_path / name / "id_ed25519",
+            resolver=lab.plan.place("dns"),
+        )
+        ordered.append(order.name)
+        delivered = boot_vps(lab.engine, order)
+        return BareHost(
+            machine=vps_machine(lab.engine, order.name),
+            address=delivered.address,
+            host_key=delivered.fingerprint,
+            ssh_key=order.key,
+        )
+
+    yield order
+    for name in ordered:
+        remove_vps(lab.engine, name)

@@ -1,4 +1,4 @@
-"""How every flow of meshkeeper is declared: its run's name, and how it ends.
+"""How every flow of meshkeeper is declared: its run's name, when it is due, and how it ends.
 
 An error that meshkeeper raised on purpose becomes a state with one readable sentence, named
 after what it means: `BadInput`, `CouldNotRun`, `Failed`.
@@ -8,10 +8,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from prefect import Flow, flow
-from prefect.states import State
+from prefect import Flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 from prefect.states import Failed as FailedState
 
+from flows.due import made_superfluous_by
 from infra.errors import BadInput, CouldNotRun, MeshkeeperError
 
 Request = TypeVar("Request")
@@ -25,12 +27,15 @@ def site_flow(
     def declare(function: Callable[[Request], Any]) -> Flow[[Request], Any]:
         @wraps(function)
         def run(request: Request) -> Any:
+            if success := made_superfluous_by():
+                message = f"The run {success!r} succeeded since this one was scheduled."
+                return Completed(name="NotDue", message=message)
             try:
                 return function(request)
             except MeshkeeperError as error:
                 return ended_by(error)
 
-        return flow(run, name=name, flow_run_name=run_name, log_prints=False)
+        return Flow(run, name=name, flow_run_name=run_name, log_prints=False)
 
     return declare
 

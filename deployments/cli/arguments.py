@@ -1,0 +1,84 @@
+"""The commands and their arguments."""
+
+import argparse
+from pathlib import Path
+
+EPILOG = """\
+exit codes:
+  0  done: in order, verified
+  1  failed (the drill says: bad backup)
+  2  bad input, nothing was touched
+  3  could not run: unreachable, locked, a tool missing
+  4  only 'plan --check': there are changes
+"""
+
+COMMANDS = {
+    "init": "write an annotated site file, its JSON schema, and a secrets file",
+    "doctor": "is everything there that the flows need, and what to do if not",
+    "plan": "what would change on the site's hosts; changes nothing",
+    "up": "start the control plane: Prefect server, UI and one worker",
+    "down": "stop the control plane",
+    "status": "what of the control plane runs, and what ran last",
+    "provision": "bring a host to its desired state: admin, SSH, firewall, Docker",
+    "rollout": "bring headscale and caddy to their desired state",
+    "backup": "take, verify and store a snapshot of headscale",
+    "drill": "prove that a snapshot brings the mesh back",
+    "device-key": "make a key that lets one new device join the mesh",
+}
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Parsed arguments; exits with 2 and a usage line where they make no sense."""
+    return build_parser().parse_args(arguments)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="meshkeeper",
+        description="Keeps a Headscale mesh alive from one small VPS, and proves its backup.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    added = {name: _add(commands, name, text) for name, text in COMMANDS.items()}
+    _add_options(added)
+    return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument(
+        "--site", type=Path, metavar="FILE", help="site file (default: $MESHKEEPER_SITE, site.yaml)"
+    )
+    command.add_argument("--json", action="store_true", help="answer as JSON")
+    return command
+
+
+def _add_options(commands: dict[str, argparse.ArgumentParser]) -> None:
+    commands["plan"].add_argument(
+        "--check", action="store_true", help="exit with 4 where there are changes"
+    )
+    commands["up"].add_argument(
+        "--install", action="store_true", help="also start it at boot, by a systemd user unit"
+    )
+    commands["provision"].add_argument(
+        "--host", default="vps", help="the host's name in the site file (default: vps)"
+    )
+    commands["rollout"].add_argument(
+        "--stack",
+        action="append",
+        choices=("headscale", "caddy"),
+        help="only this stack (may be repeated; default: both)",
+    )
+    commands["drill"].add_argument(
+        "--snapshot", default="latest", metavar="ID", help="latest, or such as 20261123T120000Z"
+    )
+    commands["device-key"].add_argument("user", help="a user of the site file")

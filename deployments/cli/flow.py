@@ -1,0 +1,100 @@
+"""`provision`, `rollout`, `backup`, `drill`: run the flow of that name and end with its result."""
+
+import sys
+from argparse import Namespace
+from typing import Any, NamedTuple
+
+from deployments.cli.answer import Answer
+from deployments.embedded.api import Api, Json
+from deployments.embedded.control_plane import POOL
+from infra.errors import CouldNotRun
+from infra.settings import Settings, load_settings
+from infra.site_file import load_site
+
+
+class FlowCommand(NamedTuple):
+    """Where the flow of a command stands."""
+
+    deployment: str
+    entrypoint: str
+
+
+FLOWS = {
+    "provision": FlowCommand("provision/provision", "flows.provision.provision"),
+    "rollout": FlowCommand("rollout/rollout", "flows.rollout.rollout"),
+    "backup": FlowCommand("headscale-backup/hourly", "flows.backup.headscale_backup"),
+    "drill": FlowCommand("restore-drill/weekly", "flows.drill.restore_drill"),
+}
+
+
+class Ended(NamedTuple):
+    """A run that is over: its state (as the API tells it) and what it published, oldest first."""
+
+    run_id: str
+    state: Json
+    artifacts: list[Json]
+
+
+def run(arguments: Namespace) -> Answer:
+    settings = load_settings(arguments.site)
+    site = load_site(settings.site)
+    flow, request = FLOWS[arguments.command], _request(site.name, arguments)
+    if Api(settings.prefect_api_url).healthy():
+        ended = _in_control_plane(settings, flow, request)
+    else:
+        print("No control plane runs: the flow runs in this process.", file=sys.stderr)
+        from deployments.cli.local_run import run_here
+
+        ended = run_here(settings, flow.entrypoint, request)
+    return _answer(ended)
+
+
+def exit_code(state: Json) -> int:
+    """The exit code that a run's final state means."""
+    if state["type"] == "COMPLETED":
+        return 0
+    if state["type"] != "FAILED":
+        return 3
+    return {"BadInput": 2, "CouldNotRun": 3}.get(state["name"].replace(" ", ""), 1)
+
+
+def _request(site: str, arguments: Namespace) -> dict[str, Any]:
+    request: dict[str, Any] = {"site": site}
+    if arguments.command == "provision":
+        request["host"] = arguments.host
+    if arguments.command == "rollout" and arguments.stack:
+        request["stacks"] = arguments.stack
+    if arguments.command == "drill":
+        request["snapshot"] = arguments.snapshot
+    return request
+
+
+def _in_control_plane(settings: Settings, flow: FlowCommand, request: dict[str, Any]) -> Ended:
+    from deployments.cli.follow import follow
+
+    api = Api(settings.prefect_api_url)
+    deployment = api.deployment(flow.deployment)
+    online = deployment and any(w["status"] == "ONLINE" for w in api.workers(POOL))
+    if not deployment or not online:
+        missing = "worker" if deployment else f"deployment {flow.deployment}"
+        raise CouldNotRun(
+            f"The control plane at {settings.prefect_api_url} has no {missing}.",
+            "Run 'meshkeeper up'.",
+        )
+    run = api.start_run(deployment["id"], request)
+    return Ended(run["id"], follow(api, run), api.artifacts(run["id"]))
+
+
+def _answer(ended: Ended) -> Answer:
+    reports = [a for a in ended.artifacts if a["type"] == "report"]
+    texts = [a["data"] for a in ended.artifacts if a["type"] == "markdown"]
+    state = ended.state
+    message = f"{state['name']}: {state['message']}" if state["message"] else state["name"]
+    data = {
+        "run": ended.run_id,
+        "state": state["name"],
+        "message": state["message"],
+        "exit_code": exit_code(state),
+        "report": reports[-1]["data"] if reports else None,
+    }
+    return Answer("\n\n".join([*texts[-1:], message]), data, exit_code(state), markdown=bool(texts))

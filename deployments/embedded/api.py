@@ -1,0 +1,115 @@
+"""The few requests of Prefect's REST API that the command line needs, without importing Prefect."""
+
+from typing import Any
+
+import httpx
+
+from infra.errors import BadInput, CouldNotRun
+
+Json = dict[str, Any]
+#: States from which a run does not move on by itself.
+FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+#: States in which a run has, or is about to have, a process.
+IN_FLIGHT = ("RUNNING", "PENDING", "CANCELLING")
+
+
+class Api:
+    """A Prefect server; every method raises CouldNotRun when it doesn't answer as it should."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        # The server is on this machine: a proxy from the environment must not get in between.
+        self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
+
+    def healthy(self) -> bool:
+        try:
+            return self._client.get("/health", timeout=2).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def deployment(self, name: str) -> Json | None:
+        """A deployment by `flow/deployment`; None when it is not registered."""
+        found: Json | None = self._request("GET", f"/deployments/name/{name}", missing=True)
+        return found
+
+    def deployments(self) -> list[Json]:
+        return self._list("/deployments/filter", {})
+
+    def start_run(self, deployment_id: str, request: Json) -> Json:
+        """A new run of a deployment; BadInput when the server refuses the request."""
+        path = f"/deployments/{deployment_id}/create_flow_run"
+        body = {"parameters": {"request": request}, "state": {"type": "SCHEDULED"}}
+        run: Json = self._request("POST", path, body)
+        return run
+
+    def run(self, run_id: str) -> Json:
+        run: Json = self._request("GET", f"/flow_runs/{run_id}")
+        return run
+
+    def runs(self, **conditions: Json) -> list[Json]:
+        """The newest runs (at most 200) that meet conditions on flow runs."""
+        return self._list(
+            "/flow_runs/filter", {"flow_runs": conditions, "sort": "EXPECTED_START_TIME_DESC"}
+        )
+
+    def last_ended(self, deployment_id: str) -> list[Json]:
+        """The run of a deployment that ended last; empty where none has."""
+        condition = {
+            "deployments": {"id": {"any_": [deployment_id]}},
+            "flow_runs": {"state": {"type": {"any_": list(FINAL)}}},
+            "sort": "END_TIME_DESC",
+            "limit": 1,
+        }
+        return self._list("/flow_runs/filter", condition)
+
+    def task_runs(self, run_id: str) -> list[Json]:
+        condition = {"flow_runs": {"id": {"any_": [run_id]}}, "sort": "EXPECTED_START_TIME_ASC"}
+        return self._list("/task_runs/filter", condition)
+
+    def artifacts(self, run_id: str) -> list[Json]:
+        """What a run published, oldest first."""
+        condition = {"artifacts": {"flow_run_id": {"any_": [run_id]}}}
+        found = self._list("/artifacts/filter", condition)
+        return sorted(found, key=lambda artifact: str(artifact["created"]))
+
+    def workers(self, pool: str) -> list[Json]:
+        return self._list(f"/work_pools/{pool}/workers/filter", {})
+
+    def set_state(self, run_id: str, state: Json) -> None:
+        """Propose a state for a run."""
+        self._request("POST", f"/flow_runs/{run_id}/set_state", {"state": state})
+
+    def reset_slots(self, limit: Json) -> None:
+        """Free all slots of a concurrency limit."""
+        self._request("PATCH", f"/v2/concurrency_limits/{limit['id']}", {"active_slots": 0})
+
+    def _list(self, path: str, body: Json) -> list[Json]:
+        found: list[Json] = self._request("POST", path, body)
+        return found
+
+    def _request(
+        self, method: str, path: str, body: Json | None = None, *, missing: bool = False
+    ) -> Any:
+        try:
+            response = self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise CouldNotRun(
+                f"The control plane at {self._url} does not answer ({error}).",
+                "Start it with 'meshkeeper up', or look at 'meshkeeper status'.",
+            ) from error
+        if missing and response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        if response.status_code in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
+            raise BadInput(f"The control plane refused the request: {_detail(response)}")
+        if response.is_error:
+            raise CouldNotRun(
+                f"The control plane answered {response.status_code} to {method} {path}."
+            )
+        return response.json() if response.content else None
+
+
+def _detail(response: httpx.Response) -> str:
+    try:
+        return str(response.json().get("detail", response.text[:500]))
+    except ValueError:
+        return response.text[:500]

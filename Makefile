@@ -1,0 +1,41 @@
+# Everything begins here. The scripts install what is missing and say what they install.
+.DEFAULT_GOAL := help
+.PHONY: help venv lab lab-down test check bench clean
+
+PYTHON := .venv/bin/python
+BOOTSTRAP := deployments/bootstrap
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+venv: ## the Python environment, from hash-locked dependencies
+	@$(BOOTSTRAP)/venv.sh requirements.lock
+
+lab: ## boot the lab and show the main job in it, end to end
+	@$(BOOTSTRAP)/tools.sh
+	@$(BOOTSTRAP)/venv.sh requirements.lock
+	@$(BOOTSTRAP)/engine.sh
+	@$(PYTHON) -m deployments.lab up
+
+lab-down: ## remove every trace of the lab
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m deployments.lab down; else echo "There is no lab: nothing was ever installed."; fi
+
+test: ## the whole test suite, against a lab of its own
+	@$(BOOTSTRAP)/tools.sh chromium
+	@$(BOOTSTRAP)/venv.sh requirements-dev.lock
+	@$(BOOTSTRAP)/engine.sh
+	@$(PYTHON) -m infra.images ensure --all
+	@$(PYTHON) -m pytest tests
+
+check: ## format, lint, types, unit tests: under a minute
+	@$(BOOTSTRAP)/venv.sh requirements-dev.lock
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@$(PYTHON) -m pytest -q tests/unit tests/cases
+
+bench: ## figures as ratios, taken on the running lab; written to build/bench.json
+	@$(PYTHON) -m deployments.bench
+
+clean: ## empty the caches (images, toolchain, environment)
+	@$(BOOTSTRAP)/clean.sh

@@ -1,0 +1,37 @@
+# Shared by the bootstrap scripts: how they speak, and how they install.
+set -eu
+cd "$(dirname "$0")/../.."
+
+state="${XDG_STATE_HOME:-$HOME/.local/state}/meshkeeper"
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/meshkeeper"
+
+say() { printf '%s\n' "$*"; }
+
+# One sentence on what to do, and no traceback.
+stop() {
+    printf 'meshkeeper: %s\n' "$*" >&2
+    exit 3
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null 2>&1; then
+        sudo "$@"
+    else
+        stop "\`$1\` needs root: run this as root, or install sudo for your user."
+    fi
+}
+
+# install PACKAGE... : from Debian, telling what it is.
+install() {
+    command -v apt-get >/dev/null 2>&1 ||
+        stop "this machine has no apt: install these yourself, or use Debian 12 or 13: $*."
+    say "installing from Debian: $*"
+    mkdir -p "$state"
+    log="$state/apt.log"
+    (as_root apt-get update && as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@") \
+        >"$log" 2>&1 </dev/null ||
+        stop "installing $* failed: look at the end of $log; is Debian's package index reachable?"
+}

@@ -1,0 +1,33 @@
+"""Where what was built is kept, and the locks that let two processes share it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def cache_dir() -> Path:
+    """$XDG_CACHE_HOME/meshkeeper, by default ~/.cache/meshkeeper. `make clean` empties it."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "meshkeeper"
+
+
+def cached(kind: str, key: str) -> Path:
+    """The place of an artefact; its directory exists afterwards, the artefact may not."""
+    path = cache_dir() / kind / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def file_name(name: str) -> str:
+    """An image's name as one path component."""
+    return name.replace("/", "_").replace(":", "_")
+
+
+@contextmanager
+def exclusive(name: str) -> Iterator[None]:
+    """Hold the lock of that name among all processes that use this cache; waits for it."""
+    with cached("locks", file_name(name)).open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,28 +1,38 @@
 """How every task of meshkeeper is declared: no result cache, and retries only where they help."""
 
-from functools import partial
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
-from prefect import Task, task
+from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from infra.errors import Unreachable
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def _is_transient(_task: Task, _run: TaskRun, state: State) -> bool:  # type: ignore[type-arg]
+
+def step(name: str, task_run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Declare a side effect with a row of its own in the UI; `task_run_name` is a template."""
+
+    def declare(function: Callable[P, R]) -> Task[P, R]:
+        return Task(function, name=name, task_run_name=task_run_name, cache_policy=NO_CACHE)
+
+    return declare
+
+
+def retried_step(name: str, task_run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """The same for steps that may be repeated after a lost connection."""
+
+    def declare(function: Callable[P, R]) -> Task[P, R]:
+        return step(name, task_run_name)(function).with_options(
+            retries=2, retry_delay_seconds=[2, 10], retry_condition_fn=_is_transient
+        )
+
+    return declare
+
+
+def _is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Only a lost connection is worth a second try; and sshd penalises more than a few."""
-    error = state.result(raise_on_failure=False)
-    return isinstance(error, Unreachable)
-
-
-#: A side effect with a row of its own in the UI, e.g. @step(name=…, task_run_name=…).
-step = partial(task, cache_policy=NO_CACHE)
-
-#: The same for steps that may be repeated after a lost connection.
-retried_step = partial(
-    task,
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=[2, 10],
-    retry_condition_fn=_is_transient,
-)
+    return isinstance(state.result(raise_on_failure=False), Unreachable)

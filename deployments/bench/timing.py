@@ -28,7 +28,8 @@ class Pairs:
 
 def in_turn(ours: Callable[[], None], bare: Callable[[], None], runs: int) -> Pairs:
     """Time both `runs` times, A B A B …, after a warm-up of each that does not count."""
-    ours(), bare()
+    ours()
+    bare()
     pairs = [(_seconds(ours), _seconds(bare)) for _ in range(runs)]
     return Pairs(tuple(a for a, _ in pairs), tuple(b for _, b in pairs))
 

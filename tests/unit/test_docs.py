@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.cli.main import parser
+from deployments.cli.arguments import COMMANDS
 from infra.errors import BadInput, CouldNotRun, Failed
 
 ROOT = Path(__file__).parents[2]
@@ -30,21 +30,22 @@ def test_every_make_target_named_in_a_page_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_every_command_named_in_a_page_is_one_of_ours(page: Path) -> None:
     named = set(re.findall(r"`(?:\.venv/bin/)?meshkeeper ([a-z-]+)", page.read_text()))
-    assert named <= _commands()
+    assert named <= COMMANDS.keys()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_every_file_of_the_tree_named_in_a_page_exists(page: Path) -> None:
-    named = re.findall(r"`((?:infra|flows|tasks|deployments|tests|docs)/[\w./-]+)`", page.read_text())
+    named = re.findall(
+        r"`((?:infra|flows|tasks|deployments|tests|docs)/[\w./-]+)`", page.read_text()
+    )
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_the_runbook_lists_the_exit_codes_that_errors_have() -> None:
     runbook = (ROOT / "docs" / "runbook.md").read_text()
-    for error, meaning in ((Failed, "failed"), (BadInput, "bad input"), (CouldNotRun, "could not run")):
+    for error, meaning in (
+        (Failed, "failed"),
+        (BadInput, "bad input"),
+        (CouldNotRun, "could not run"),
+    ):
         assert f"| {error.exit_code} | {meaning}" in runbook
-
-
-def _commands() -> set[str]:
-    actions = [a for a in parser()._actions if hasattr(a, "choices") and isinstance(a.choices, dict)]
-    return set(actions[0].choices)

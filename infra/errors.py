@@ -1,20 +1,20 @@
 """Every error meshkeeper raises on purpose.
 
-    MeshkeeperError
-    ├── BadInput            exit 2: nothing was touched
-    ├── CouldNotRun         exit 3: we don't know; try again when the cause is gone
-    │   ├── Unreachable         no SSH or HTTPS connection to a host
-    │   ├── LoginRefused        a host does not accept our key: a second try only gets us banned
-    │   ├── HostKeyMismatch     a host showed another key than the pinned one
-    │   ├── ToolMissing         a program on the control machine is missing or too old
-    │   ├── DockerUnavailable   no Docker engine answers on the control machine
-    │   ├── ImageUnavailable    an image can be neither pulled nor built
-    │   └── RepositoryUnavailable   restic can't open the repository (path, password, lock)
-    └── Failed              exit 1: it ran, and the result is bad
-        ├── StepFailed          a command on a host failed
-        ├── LockOutPrevented    a guarded change was not confirmed and was reverted
-        ├── GateFailed          a service did not become healthy; the old state is back
-        └── BackupFailed        a snapshot lacks something it must hold
+MeshkeeperError
+├── BadInput            exit 2: nothing was touched
+├── CouldNotRun         exit 3: we don't know; try again when the cause is gone
+│   ├── Unreachable         no SSH or HTTPS connection to a host
+│   ├── LoginRefused        a host does not accept our key: a second try only gets us banned
+│   ├── HostKeyMismatch     a host showed another key than the pinned one
+│   ├── ToolMissing         a program on the control machine is missing or too old
+│   ├── DockerUnavailable   no Docker engine answers on the control machine
+│   ├── ImageUnavailable    an image can be neither pulled nor built
+│   └── RepositoryUnavailable   restic can't open the repository (path, password, lock)
+└── Failed              exit 1: it ran, and the result is bad
+    ├── StepFailed          a command on a host failed
+    ├── LockOutPrevented    a guarded change was not confirmed and was reverted
+    ├── GateFailed          a service did not become healthy; the old state is back
+    └── BackupFailed        a snapshot lacks something it must hold
 """
 
 

@@ -74,7 +74,9 @@ class RemoteCommand:
     def _feed(self, chunks: Iterable[bytes]) -> None:
         try:
             for chunk in chunks:
-                self._channel.sendall(chunk)
+                # In slices: sendall copies all that is left for each packet it sends.
+                for start in range(0, len(chunk), CHUNK):
+                    self._channel.sendall(chunk[start : start + CHUNK])
             self._channel.shutdown_write()
         except OSError:
             return  # the command ended without reading on: its status tells the rest

@@ -280,7 +280,7 @@ def unreachable(login: Login, error: Exception) -> Unreachable:
 def host_key_mismatch(login: Login, seen: str) -> HostKeyMismatch:
     """Both possible reasons, and how to tell which one it is."""
     return HostKeyMismatch(
-        f"{login} shows the host key {seen}, which is not the pinned one. Either the machine was "
+        f"{login} shows the host key {seen}, which is not the one we know. Either the machine was "
         "installed anew, or somebody stands between you and it.",
         "Compare with the fingerprint in the provider's console. Only if it is the same, write it "
         f"to hosts.{login.name}.host_key in the site file and run `meshkeeper provision`.",

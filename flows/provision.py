@@ -1,0 +1,34 @@
+"""Provisioning: from root by key on a bare machine to a hardened Docker host."""
+
+import time
+
+from flows.definition import site_flow
+from infra.host.provision import Target
+from infra.host.report import markdown
+from infra.model.host import ProvisionReport
+from infra.model.request import ProvisionRequest
+from tasks.host import change_host, observe_host, pin, prove_in_order
+from tasks.report import publish_report
+from tasks.site import open_site
+
+
+@site_flow(name="provision", run_name="provision {request.host} of {request.site}")
+def provision(request: ProvisionRequest) -> ProvisionReport:
+    """Observe, plan, make each change, and prove that nothing is left to do."""
+    began = time.monotonic()
+    opened = open_site(request.site)
+    target = Target(opened.settings, opened.site, request.host)
+    pin(target)
+    outlook = observe_host(target)
+    applied = tuple(change_host(target, change) for change in outlook.plan.changes)
+    if applied:
+        outlook = prove_in_order(target)
+    report = ProvisionReport(
+        host=request.host,
+        changes=applied,
+        round_trips=outlook.round_trips,
+        seconds=round(time.monotonic() - began, 2),
+        machine=outlook.machine,
+    )
+    publish_report("provision", markdown(report), report)
+    return report

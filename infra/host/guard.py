@@ -1,0 +1,60 @@
+"""Changes of SSH and the firewall: confirmed from a new connection, or reverted by the host."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+
+from infra.access.ssh import Login, Session, connect
+from infra.errors import CouldNotRun, LockOutPrevented, StepFailed
+
+#: After this the host takes an unconfirmed change back.
+REVERT_SECONDS = 60
+_PROGRAM = "/run/meshkeeper-guard.sh"
+
+
+@contextmanager
+def guarded(
+    session: Session, admin: Login, item: str, seconds: int = REVERT_SECONDS
+) -> Iterator[None]:
+    """Make the change in the body: committed only after `admin` has logged in anew.
+
+    Raises LockOutPrevented when that login fails (the host reverts by itself), and what the body
+    raises after an immediate revert.
+    """
+    prove_way_in(admin, item)
+    _guard(session, f"arm {int(seconds)}")
+    try:
+        yield
+    except StepFailed:
+        _guard(session, "revert")
+        raise
+    try:
+        with connect(admin) as fresh:
+            _guard(fresh, "confirm")
+    except (CouldNotRun, StepFailed) as error:
+        raise LockOutPrevented(
+            f"{admin.name}: {item}: after the change a new login as {admin.user} failed "
+            f"({error.message}), so the host takes it back within {seconds} s.",
+            "Check address, port, keys and firewall in the site file, then provision again.",
+        ) from error
+
+
+def prove_way_in(admin: Login, item: str) -> None:
+    """A new connection as the admin, with root's rights. Raises LockOutPrevented."""
+    try:
+        with connect(admin) as fresh:
+            fresh.check("sudo", fresh.as_root("true"))
+    except (CouldNotRun, StepFailed) as error:
+        raise LockOutPrevented(
+            f"{admin.name}: {item}: not begun, since {admin.user} can't log in and become root: "
+            f"{error.message}",
+            "Is the public half of your key in hosts.*.admin_keys?",
+        ) from error
+
+
+def _guard(session: Session, command: str) -> None:
+    program = files("infra.host").joinpath("guard.sh").read_bytes()
+    shell = f"cat >{_PROGRAM}; sh {_PROGRAM} {command}"
+    session.check(
+        f"revert guard: {command}", session.as_root(f"sh -c '{shell}'"), stdin=program, timeout=120
+    )

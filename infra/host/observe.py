@@ -1,0 +1,40 @@
+"""Observes a host and its stacks in one round trip."""
+
+from importlib.resources import files
+
+from pydantic import ValidationError
+
+from infra.access.ssh import Session
+from infra.errors import StepFailed
+from infra.model.observation import Observation, ObserveRequest
+from infra.planning.host import MANAGED_FILES, PACKAGES
+
+ANSWER_LIMIT = 2 * 1024 * 1024
+STEP = "observing the host"
+
+
+def observe(session: Session, request: ObserveRequest) -> Observation:
+    """Host, stacks and images as they are now; changes nothing.
+
+    Raises StepFailed when the host's answer is no answer, Unreachable.
+    """
+    program = facts_program(request)
+    answer = session.check(
+        STEP, session.as_root("python3 -IS -"), stdin=program, limit=ANSWER_LIMIT
+    )
+    try:
+        return Observation.model_validate_json(answer)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise StepFailed(
+            f"{session.login.name}: {STEP}: its answer makes no sense ({place}: {first['msg']}).",
+            "Is it a Debian host, and nothing else that answers there?",
+        ) from error
+
+
+def facts_program(request: ObserveRequest) -> bytes:
+    """The program for the host's Python, with its request at the end."""
+    asked = {"packages": PACKAGES, "files": MANAGED_FILES, **request.model_dump(mode="json")}
+    source = files("infra.host").joinpath("facts.py").read_text()
+    return f"{source}\nmain({asked!r})\n".encode()

@@ -1,0 +1,67 @@
+"""A host on its way to the wanted state: the way in, and what is left to do."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
+
+from infra.access.ssh import Login, Session, admin_login, connect, first_login
+from infra.errors import LoginRefused, StepFailed
+from infra.host.observe import observe
+from infra.model.host import HostChange, Machine
+from infra.model.observation import ObserveRequest
+from infra.model.plan import Plan
+from infra.model.site import Site, published_ports
+from infra.planning.host import plan_host
+from infra.settings import Settings
+
+
+class Target(NamedTuple):
+    """A host of a site, and how this machine reaches it."""
+
+    settings: Settings
+    site: Site
+    host: str
+
+    @property
+    def admin(self) -> Login:
+        return admin_login(self.settings, self.site, self.host)
+
+
+class Outlook(NamedTuple):
+    """What one look at the host found."""
+
+    plan: Plan[HostChange]
+    machine: Machine
+    round_trips: int
+
+
+@contextmanager
+def way_in(target: Target) -> Iterator[Session]:
+    """A session as the admin, or on a new machine as the user it came with."""
+    with ExitStack() as stack:
+        try:
+            session = stack.enter_context(connect(target.admin))
+        except LoginRefused:
+            session = stack.enter_context(connect(first_login(*target)))
+        yield session
+
+
+def look(target: Target) -> Outlook:
+    """Observe the host in one round trip, and plan."""
+    host = target.site.hosts[target.host]
+    with way_in(target) as session:
+        observation = observe(session, ObserveRequest(admin=host.admin))
+        plan = plan_host(host, published_ports(target.site, target.host), observation.host)
+        return Outlook(plan, observation.host.machine, session.round_trips)
+
+
+def require_in_order(target: Target) -> Outlook:
+    """Look again after a change. Raises StepFailed naming the items that did not hold."""
+    outlook = look(target)
+    if not outlook.plan.empty:
+        raise StepFailed(
+            f"{target.host}: after provisioning these still differ: "
+            + "; ".join(f"{change.item} ({change.summary})" for change in outlook.plan.changes),
+            "Does something else on the host change them back?",
+        )
+    return outlook

@@ -1,0 +1,126 @@
+"""What a host is like, what has to change on it, and what a provisioning did.
+
+A host's state comes from the host, which is assumed compromised: everything is bounded.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from infra.model.base import Model
+from infra.model.plan import Change
+
+Text = Annotated[str, StringConstraints(max_length=4096)]
+FileContent = Annotated[str, StringConstraints(max_length=64 * 1024)]
+Lines = Annotated[tuple[Text, ...], Field(max_length=1_000)]
+
+
+class Account(Model):
+    shell: Text
+    groups: Lines
+    authorized_keys: Lines = Field(description="Lines without comments and empty ones.")
+
+
+class Firewall(Model):
+    """UFW as it is written down, and what of it is live in the kernel."""
+
+    enabled: bool
+    policy: Text = Field(description="For what comes in; `DROP` is wanted.")
+    rules: Lines = Field(description="UFW's own tuples, IPv4 then IPv6: `allow tcp 22 …`.")
+    live_policy: Text = Field(description="Of the kernel's INPUT chain (IPv4).")
+    live_docker: Lines = Field(description="The kernel's DOCKER-USER rules (IPv4).")
+
+
+class Engine(Model):
+    """The Docker engine that answered on its socket."""
+
+    version: Text
+    live_restore: bool
+    log_driver: Text
+
+
+class Machine(Model):
+    """What the host really has: the smaller of the machine and its cgroup."""
+
+    ram_bytes: int
+    cores: float
+    disk_bytes: int
+    disk_free_bytes: int
+    kernel: Text
+
+
+class HostState(Model):
+    """A host as observed in one round trip."""
+
+    os: Text = Field(description="`ID` of /etc/os-release.")
+    os_version: Text = Field(description="`VERSION_ID` of /etc/os-release.")
+    packages: dict[Text, Text] = Field(description="Installed version of those asked for.")
+    admin: Account | None
+    sshd: dict[Text, Lines] = Field(description="Effective settings, as `sshd -T` prints them.")
+    files: dict[Text, FileContent] = Field(description="Text of those asked for that exist.")
+    timezone: Text
+    enabled: Lines = Field(description="Units that start at boot.")
+    firewall: Firewall
+    engine: Engine | None
+    machine: Machine
+
+
+class InstallPackages(Change):
+    kind: Literal["packages"] = "packages"
+    packages: tuple[str, ...]
+
+
+class SetTimezone(Change):
+    kind: Literal["timezone"] = "timezone"
+    timezone: str
+
+
+class SetAdmin(Change):
+    """Make or repair the administrator: account, sudo without password, keys."""
+
+    kind: Literal["admin"] = "admin"
+    user: str
+    keys: tuple[str, ...] = Field(description="Public keys; no others will be able to log in.")
+    sudoers: str = Field(description="Text of the sudo drop-in.")
+
+
+class HardenSshd(Change):
+    kind: Literal["sshd"] = "sshd"
+    drop_in: str
+
+
+class SetFirewall(Change):
+    """UFW with exactly these rules, and the same ports for what Docker publishes."""
+
+    kind: Literal["firewall"] = "firewall"
+    ports: tuple[str, ...] = Field(description="As UFW takes them: `22/tcp`.")
+    rules: tuple[str, ...] = Field(description="UFW's tuples that may stay; all others go.")
+    block: str = Field(description="For after.rules and after6.rules, with its markers.")
+
+
+class SetDocker(Change):
+    kind: Literal["docker"] = "docker"
+    packages: tuple[str, ...]
+    daemon: str = Field(description="Text of /etc/docker/daemon.json.")
+
+
+HostChange = Annotated[
+    InstallPackages | SetTimezone | SetAdmin | HardenSshd | SetFirewall | SetDocker,
+    Field(discriminator="kind"),
+]
+
+
+class AppliedChange(Model):
+    item: str
+    summary: str
+    seconds: float
+
+
+class ProvisionReport(Model):
+    """What a provisioning changed; no changes: the host was in order already."""
+
+    host: str
+    changes: tuple[AppliedChange, ...] = ()
+    round_trips: int = Field(description="Commands for the last look at it, logins not counted.")
+    seconds: float
+    machine: Machine

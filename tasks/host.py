@@ -1,0 +1,35 @@
+"""The steps of a provisioning, one row in the UI each."""
+
+import time
+
+from infra.access.host_keys import pin_host_key
+from infra.host.apply import apply_change
+from infra.host.provision import Outlook, Target, look, require_in_order, way_in
+from infra.model.host import AppliedChange, HostChange
+from tasks.definition import retried_step, step
+
+
+@retried_step(name="pin the host key", task_run_name="pin the host key of {target.host}")
+def pin(target: Target) -> bool:
+    """True if the key was new to us."""
+    return pin_host_key(target.admin, target.site.hosts[target.host].host_key)
+
+
+@retried_step(name="observe", task_run_name="observe {target.host}")
+def observe_host(target: Target) -> Outlook:
+    return look(target)
+
+
+@step(name="change", task_run_name="{target.host}: {change.item}")
+def change_host(target: Target, change: HostChange) -> AppliedChange:
+    began = time.monotonic()
+    with way_in(target) as session:
+        apply_change(session, change, target.admin)
+    return AppliedChange(
+        item=change.item, summary=change.summary, seconds=round(time.monotonic() - began, 2)
+    )
+
+
+@retried_step(name="prove", task_run_name="prove that {target.host} is in order")
+def prove_in_order(target: Target) -> Outlook:
+    return require_in_order(target)

@@ -1,5 +1,7 @@
 """The few requests of Prefect's REST API that the command line needs, without importing Prefect."""
 
+import time
+import uuid
 from typing import Any
 
 import httpx
@@ -11,6 +13,8 @@ Json = dict[str, Any]
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 #: States in which a run has, or is about to have, a process.
 IN_FLIGHT = ("RUNNING", "PENDING", "CANCELLING")
+#: Seconds between attempts while the server is busy.
+BUSY_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 
 class Api:
@@ -38,7 +42,12 @@ class Api:
     def start_run(self, deployment_id: str, request: Json) -> Json:
         """A new run of a deployment; BadInput when the server refuses the request."""
         path = f"/deployments/{deployment_id}/create_flow_run"
-        body = {"parameters": {"request": request}, "state": {"type": "SCHEDULED"}}
+        body = {
+            "parameters": {"request": request},
+            "state": {"type": "SCHEDULED"},
+            # Asked twice after a busy answer, the server still makes one run.
+            "idempotency_key": str(uuid.uuid4()),
+        }
         run: Json = self._request("POST", path, body)
         return run
 
@@ -90,13 +99,7 @@ class Api:
     def _request(
         self, method: str, path: str, body: Json | None = None, *, missing: bool = False
     ) -> Any:
-        try:
-            response = self._client.request(method, path, json=body)
-        except httpx.HTTPError as error:
-            raise CouldNotRun(
-                f"The control plane at {self._url} does not answer ({error}).",
-                "Start it with 'meshkeeper up', or look at 'meshkeeper status'.",
-            ) from error
+        response = self._send(method, path, body)
         if missing and response.status_code == httpx.codes.NOT_FOUND:
             return None
         if response.status_code in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
@@ -106,6 +109,21 @@ class Api:
                 f"The control plane answered {response.status_code} to {method} {path}."
             )
         return response.json() if response.content else None
+
+    def _send(self, method: str, path: str, body: Json | None) -> httpx.Response:
+        """A response; the server answers 503 while another request holds its SQLite."""
+        try:
+            for pause in BUSY_PAUSES:
+                response = self._client.request(method, path, json=body)
+                if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    return response
+                time.sleep(pause)
+            return self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise CouldNotRun(
+                f"The control plane at {self._url} does not answer ({error}).",
+                "Start it with 'meshkeeper up', or look at 'meshkeeper status'.",
+            ) from error
 
 
 def _detail(response: httpx.Response) -> str:

@@ -22,6 +22,8 @@ from infra.model.site import Retention
 
 #: Seconds; a command that takes longer hangs.
 TIMEOUT = 3600
+#: How long restic waits for the lock of another restic.
+PATIENCE = "2m"
 _LOCKED, _MISSING = 11, 10
 _HINTS = {
     _MISSING: "Is its disk mounted, and is backup.repository right in the site file?",
@@ -123,7 +125,7 @@ class Repository:
             return self._once(*arguments, folder=folder)
         except _Locked:
             self._once("unlock")  # stale ones only
-            return self._once(*arguments, "--retry-lock", "2m", folder=folder)
+            return self._once(*arguments, "--retry-lock", PATIENCE, folder=folder)
 
     def _once(self, *arguments: str, folder: Path | None = None) -> str:
         restic = sh.Command(str(restic_path()))

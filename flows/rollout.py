@@ -1,0 +1,112 @@
+"""Rolling out: plan from one look, apply in order, gate, and put everything back when it is red."""
+
+from dataclasses import dataclass, field
+
+from flows.definition import site_flow
+from infra.errors import Failed, GateFailed
+from infra.model.request import RolloutRequest, StackName
+from infra.model.stack import Applied, Check, RenderedStack, RolloutReport, StackPlan
+from infra.rollout.outlook import plans, query, wanted_stacks
+from infra.rollout.report import markdown
+from tasks import rollout as steps
+from tasks.report import publish_report
+from tasks.site import OpenSite, open_site
+
+
+@dataclass
+class Progress:
+    """What was done so far; `touched` is what a red gate puts back, last first."""
+
+    touched: list[RenderedStack] = field(default_factory=list)
+    applied: list[Applied] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+
+
+@site_flow(name="rollout", run_name="roll out {request.stacks} of {request.site}")
+def rollout(request: RolloutRequest) -> RolloutReport:
+    """Bring the stacks to the state that lies in infra/docker, and what the mesh needs besides."""
+    opened = open_site(request.site)
+    stacks = wanted_stacks(opened.site, request.stacks)
+    planned = plan_all(opened, stacks)
+    progress = Progress()
+    try:
+        for name, plan in planned.items():
+            if not plan.empty:
+                bring(opened, stacks[name], plan, progress)
+        if progress.touched:
+            progress.checks += steps.gate_outside(opened, opened.site.stacks.headscale.host)
+    except Failed as error:
+        raise GateFailed(*told(error, all_back(opened, progress))) from error
+    for stack in progress.touched:
+        steps.finish(opened, stack)
+    return complete(opened, stacks, tuple(planned.values()), progress)
+
+
+def plan_all(
+    opened: OpenSite, stacks: dict[StackName, RenderedStack]
+) -> dict[StackName, StackPlan]:
+    """One look per host. Nothing is touched when all plans are empty."""
+    names = tuple(sorted({image for stack in stacks.values() for image in stack.images}))
+    ids = steps.have_images(opened, names)
+    planned: dict[StackName, StackPlan] = {}
+    for host in dict.fromkeys(stack.host for stack in stacks.values()):
+        here = {name: stack for name, stack in stacks.items() if stack.host == host}
+        seen = steps.observe_stacks(opened, host, query(opened.site, host, here))
+        planned |= plans(here, ids, seen)
+    return planned
+
+
+def bring(opened: OpenSite, stack: RenderedStack, plan: StackPlan, progress: Progress) -> None:
+    """One stack to its wanted state; it counts as touched from the first file on."""
+    if any(change.kind == "ship" for change in plan.changes):
+        progress.applied.append(steps.send_images(opened, stack, plan))
+    progress.touched.append(stack)
+    progress.applied.append(steps.write_files(opened, stack, plan))
+    progress.applied.append(steps.start(opened, stack, plan))
+    progress.checks += steps.gate_on_host(opened, stack)
+
+
+def all_back(opened: OpenSite, progress: Progress) -> list[str]:
+    """Put what was touched back, last first; what could not be put back, as sentences."""
+    problems = []
+    for stack in reversed(progress.touched):
+        try:
+            steps.put_back(opened, stack)
+        except Failed as error:
+            problems.append(f"{stack.name} could not be put back: {error}")
+    return problems
+
+
+def told(error: Failed, problems: list[str]) -> tuple[str, str]:
+    """Message and hint of a rollout that failed."""
+    back = "\n".join(problems) or "Files and images are back as they were before."
+    return f"{error.message}\n{back}", error.hint
+
+
+def complete(
+    opened: OpenSite,
+    stacks: dict[StackName, RenderedStack],
+    planned: tuple[StackPlan, ...],
+    progress: Progress,
+) -> RolloutReport:
+    """Users, the pinned identity and the canary, which all need a server that serves."""
+    report = RolloutReport(
+        site=opened.site.name,
+        plans=planned,
+        applied=tuple(progress.applied),
+        checks=tuple(progress.checks),
+    )
+    if "headscale" in stacks:
+        host = stacks["headscale"].host
+        users = steps.create_users(opened, host)
+        steps.pin_identity(opened, stacks["headscale"])
+        canary, enrolled = steps.enrol(opened, host)
+        report = report.model_copy(
+            update={
+                "users_created": users,
+                "canary": f"{canary.node_name} ({canary.address})",
+                "canary_enrolled": enrolled,
+            }
+        )
+    publish_report("rollout", markdown(report), report)
+    return report

@@ -1,0 +1,33 @@
+"""The Docker engine of the control machine."""
+
+import docker
+from docker.errors import DockerException
+from requests.exceptions import RequestException
+
+from infra.errors import DockerUnavailable
+
+#: Seconds that the engine may take for one answer.
+TIMEOUT = 60
+
+
+def engine() -> docker.DockerClient:
+    """A client of the local engine ($DOCKER_HOST, or its socket).
+
+    Raises DockerUnavailable when none answers.
+    """
+    try:
+        client = docker.from_env(timeout=TIMEOUT)
+        client.ping()
+    except (DockerException, RequestException, ValueError) as error:
+        raise DockerUnavailable(
+            f"No Docker engine answers on the control machine ({_last_cause(error)}).",
+            "Start it ('systemctl start docker'), and check $DOCKER_HOST with 'docker info'.",
+        ) from None
+    return client
+
+
+def _last_cause(error: BaseException) -> str:
+    """The innermost reason: the SDK wraps an OSError several times."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return str(error)[:200]

@@ -1,0 +1,176 @@
+"""Enrols the canary: a node without rights, whose state lets a drill prove a real login.
+
+It runs once, on the control machine, until it is online; then its state is a file of ours.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import DockerException, NotFound
+from docker.models.containers import Container
+from pydantic import SecretStr
+
+from infra.access.anchor import canary_state_path, load_anchor, save_anchor, write_private
+from infra.access.ssh import Session
+from infra.errors import CouldNotRun, DockerUnavailable
+from infra.mesh.users import new_tag_key, remove_tagged_nodes
+from infra.model.anchor import Canary
+from infra.model.site import Network, Site
+from infra.model.stack import CANARY_TAG
+from infra.settings import Settings
+
+IMAGE = "tailscale/tailscale:v1.102.3"
+NODE_NAME = "meshkeeper-canary"
+PREFIX = "mk-canary-"
+#: Seconds. The container ends by itself, also when we are killed.
+LIFETIME, ONLINE_WITHIN = 60, 40
+STATE, KEY, ROOTS, RESOLVER = "tailscaled.state", "authkey", "roots.pem", "resolv.conf"
+INSIDE = Path("/canary")
+SOCKET = f"--socket={INSIDE}/tailscaled.sock"
+
+
+def enrol_canary(site: Site, settings: Settings, session: Session) -> Canary:
+    """The site's canary; enrols one when the anchor has none, or its state is missing.
+
+    Raises CouldNotRun when it does not come online, DockerUnavailable.
+    """
+    anchor = load_anchor(settings, site.name)
+    state = canary_state_path(settings, site.name)
+    if anchor.canary is not None and state.exists():
+        return anchor.canary
+    remove_tagged_nodes(session, CANARY_TAG)
+    with _workplace(settings, site) as workplace:
+        _prepare(workplace, site.network, new_tag_key(session, CANARY_TAG))
+        address = _joined(workplace, site)
+        write_private(state, (workplace / STATE).read_bytes())
+    canary = Canary(node_name=NODE_NAME, address=address, enrolled_at=datetime.now(UTC))
+    save_anchor(settings, site.name, anchor.model_copy(update={"canary": canary}))
+    return canary
+
+
+@contextmanager
+def _workplace(settings: Settings, site: Site) -> Iterator[Path]:
+    """A private folder; those of enrolments that were killed go."""
+    home = settings.site_dir(site.name)
+    for left in home.glob(f"{PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    workplace = Path(tempfile.mkdtemp(prefix=PREFIX, dir=home))
+    try:
+        yield workplace
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
+def _prepare(workplace: Path, network: Network, key: SecretStr) -> None:
+    """The key as a file: an argument could be read by everybody on the machine."""
+    write_private(workplace / KEY, key.get_secret_value().encode())
+    if network.extra_root is not None:
+        (workplace / ROOTS).write_bytes(Path(network.extra_root).read_bytes())
+    if network.resolver is not None:
+        (workplace / RESOLVER).write_text(f"nameserver {network.resolver}\n")
+
+
+def _joined(workplace: Path, site: Site) -> str:
+    """Run tailscaled until the node is online, and stop it; returns its mesh address (IPv4)."""
+    container = _started(workplace, site.network)
+    try:
+        _run(
+            container,
+            "up",
+            f"--login-server={site.server_url}",
+            f"--authkey=file:{INSIDE}/{KEY}",
+            f"--hostname={NODE_NAME}",
+            "--accept-dns=false",
+            f"--timeout={ONLINE_WITHIN}s",
+        )
+        return _address_once_online(container)
+    finally:
+        _stop(container)
+
+
+def _started(workplace: Path, network: Network) -> Container:
+    volumes = {str(workplace): {"bind": str(INSIDE), "mode": "rw"}}
+    if network.resolver is not None:
+        volumes[str(workplace / RESOLVER)] = {"bind": "/etc/resolv.conf", "mode": "ro"}
+    try:
+        return docker.from_env().containers.run(
+            IMAGE,
+            ["timeout", str(LIFETIME), *_tailscaled()],
+            name=f"{PREFIX}{os.getpid()}",
+            detach=True,
+            auto_remove=True,
+            network_mode="host",
+            cap_drop=["ALL"],
+            volumes=volumes,
+            environment={"SSL_CERT_FILE": f"{INSIDE}/{ROOTS}"} if network.extra_root else {},
+        )
+    except DockerException as error:
+        raise DockerUnavailable(
+            f"The canary can't be started on this machine: {error}.",
+            "Does `docker run` work for this user? `meshkeeper doctor` looks further.",
+        ) from error
+
+
+def _tailscaled() -> tuple[str, ...]:
+    return (
+        "tailscaled",
+        "--tun=userspace-networking",
+        f"--statedir={INSIDE}",
+        f"--state={INSIDE}/{STATE}",
+        SOCKET,
+        "--port=0",
+        "--no-logs-no-support",
+    )
+
+
+def _address_once_online(container: Container) -> str:
+    deadline = time.monotonic() + ONLINE_WITHIN
+    while time.monotonic() < deadline:
+        status = json.loads(_run(container, "status", "--json"))
+        if status.get("BackendState") == "Running" and status["Self"].get("Online"):
+            return _mesh_address(status)
+        time.sleep(0.2)
+    raise CouldNotRun(
+        f"The canary did not come online within {ONLINE_WITHIN} s.",
+        "Is the server reachable from this machine, and UTC right on both?",
+    )
+
+
+def _mesh_address(status: dict[str, Any]) -> str:
+    return str(next(IPv4Address(a) for a in status["Self"]["TailscaleIPs"] if ":" not in a))
+
+
+def _run(container: Container, *arguments: str) -> bytes:
+    """Run `tailscale` beside tailscaled. Raises CouldNotRun with its last words."""
+    try:
+        status, output = container.exec_run(["tailscale", SOCKET, *arguments])
+    except DockerException as error:
+        raise CouldNotRun(
+            f"The canary ended before it was online: {error}.", "Try the rollout again."
+        ) from error
+    if status != 0:
+        last = output.decode(errors="replace").strip()[-500:]
+        raise CouldNotRun(
+            f"The canary can't join the mesh: {last or 'it said nothing'}.",
+            "Is the server reachable from this machine at its https:// name?",
+        )
+    return bytes(output)
+
+
+def _stop(container: Container) -> None:
+    """tailscaled writes its state when it ends; the engine then removes the container."""
+    try:
+        container.stop(timeout=5)
+        container.wait(condition="removed", timeout=10)
+    except (NotFound, DockerException):
+        return

@@ -1,0 +1,124 @@
+"""What has to change on a host so that a stack is as it is wanted. Pure.
+
+image missing or another → ship,  file differs → write,  container differs → start,
+only what Caddy takes over while it runs → reload
+"""
+
+from collections.abc import Iterator, Mapping
+
+from infra.model.observation import ContainerState, StackState
+from infra.model.stack import (
+    PENDING,
+    ReloadCaddy,
+    RenderedStack,
+    ShipImage,
+    StackChange,
+    StackPlan,
+    StartStack,
+    WriteFile,
+)
+
+CADDYFILE = "Caddyfile"
+MODE = 0o644
+INTERRUPTS = {
+    "headscale": "For a second or two Caddy holds new requests; traffic between devices goes on.",
+    "caddy": "Open connections to Caddy break once; clients come back within seconds.",
+}
+
+
+def plan_stack(
+    wanted: RenderedStack,
+    image_ids: Mapping[str, str],
+    state: StackState,
+    host_images: Mapping[str, str],
+) -> StackPlan:
+    """The ordered changes; empty when the stack is in order and its last rollout had passed.
+
+    `image_ids` and `host_images` map image names to ids: on the control machine, on the host.
+    """
+    ships = tuple(_ships(wanted, image_ids, host_images))
+    writes = tuple(_writes(wanted, state))
+    differing = _differing(wanted, image_ids, state)
+    changes: tuple[StackChange, ...] = (*ships, *writes)
+    if differing:
+        changes += (_start(wanted, differing),)
+    elif _must_reload(wanted, state, writes):
+        changes += (_reload(),)
+    elif PENDING in state.files:
+        changes += (_start(wanted, {}),)
+    return StackPlan(target=f"{wanted.host}.{wanted.name}", changes=changes)
+
+
+def _ships(
+    wanted: RenderedStack, image_ids: Mapping[str, str], host_images: Mapping[str, str]
+) -> Iterator[ShipImage]:
+    for image in wanted.images:
+        if host_images.get(image) != image_ids[image]:
+            why = "another build is there" if image in host_images else "the host lacks it"
+            yield ShipImage(
+                item=f"{wanted.name}.image",
+                summary=f"send {image}: {why}",
+                image=image,
+                image_id=image_ids[image],
+            )
+
+
+def _writes(wanted: RenderedStack, state: StackState) -> Iterator[WriteFile]:
+    for path, file in wanted.files.items():
+        there = state.files.get(path)
+        if there and (there.sha256, there.mode) == (file.sha256, MODE):
+            continue
+        yield WriteFile(
+            item=f"{wanted.name}.file",
+            summary=f"write {path}: it {'differs' if there else 'is missing'}",
+            detail=_short(there.sha256 if there else "(none)") + f" → {_short(file.sha256)}",
+            path=path,
+            sha256=file.sha256,
+        )
+
+
+def _differing(
+    wanted: RenderedStack, image_ids: Mapping[str, str], state: StackState
+) -> dict[str, str]:
+    """Containers that have to be made anew or started: name → why."""
+    images = wanted.container_images
+    why = {
+        name: _reason(state.containers.get(name), mark, image_ids[images[name]])
+        for name, mark in wanted.containers.items()
+    }
+    return {name: reason for name, reason in why.items() if reason}
+
+
+def _reason(container: ContainerState | None, mark: str, image_id: str) -> str:
+    if container is None:
+        return "is missing"
+    if container.mark != mark:
+        return "runs with another configuration"
+    if container.image_id != image_id:
+        return "runs another image"
+    return "" if container.running else "does not run"
+
+
+def _start(wanted: RenderedStack, differing: Mapping[str, str]) -> StartStack:
+    reasons = "; ".join(f"{name} {reason}" for name, reason in differing.items())
+    return StartStack(
+        item=f"{wanted.name}.containers",
+        summary=f"start {wanted.name}: {reasons or 'its last rollout was cut off before its gate'}",
+        interrupts=INTERRUPTS[wanted.name] if wanted.name in differing else "",
+        containers=tuple(differing),
+    )
+
+
+def _must_reload(wanted: RenderedStack, state: StackState, writes: tuple[WriteFile, ...]) -> bool:
+    """Also after a rollout that was cut off: nobody knows whether it still reloaded."""
+    if CADDYFILE not in wanted.files:
+        return False
+    return PENDING in state.files or any(write.path == CADDYFILE for write in writes)
+
+
+def _reload() -> ReloadCaddy:
+    return ReloadCaddy(item="caddy.configuration", summary="let caddy take over its Caddyfile")
+
+
+def _short(digest: str) -> str:
+    return digest[:12]

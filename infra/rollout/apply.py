@@ -1,0 +1,66 @@
+"""Brings one stack to its wanted state, or back to the one it had."""
+
+from collections.abc import Iterator
+
+from infra.access.ssh import Session
+from infra.errors import GateFailed, StepFailed
+from infra.images.ship import ship_images
+from infra.model.stack import (
+    Check,
+    ReloadCaddy,
+    RenderedStack,
+    ShipImage,
+    StackPlan,
+    StartStack,
+    WriteFile,
+)
+from infra.rollout import compose, files
+from infra.rollout.gate import gate_locally
+
+
+def send_images(session: Session, plan: StackPlan) -> None:
+    """Stream the images that the host lacks into its engine."""
+
+    def load(chunks: Iterator[bytes]) -> None:
+        session.send("docker load", session.as_root("docker load --quiet"), chunks)
+
+    ship_images([c.image for c in plan.changes if isinstance(c, ShipImage)], load)
+
+
+def write(session: Session, stack: RenderedStack, plan: StackPlan) -> None:
+    """Keep what is there, then replace the files that differ."""
+    files.keep_previous(session, stack)
+    paths = tuple(c.path for c in plan.changes if isinstance(c, WriteFile))
+    if paths:
+        files.write_files(session, stack, paths)
+
+
+def start(session: Session, stack: RenderedStack, plan: StackPlan) -> None:
+    """Start what differs, or let Caddy take over its file; nothing when neither is planned."""
+    if any(isinstance(c, StartStack) for c in plan.changes):
+        compose.start(session, stack)
+    elif any(isinstance(c, ReloadCaddy) for c in plan.changes):
+        compose.reload_caddy(session)
+
+
+def put_back(session: Session, stack: RenderedStack) -> tuple[Check, ...]:
+    """The files and images from before; a stack that was new is taken down, its data kept.
+
+    Returns the old state's own gate. Raises StepFailed or GateFailed when that is red, too.
+    """
+    if not files.restore_previous(session, stack):
+        compose.take_down(session, stack)
+        files.finish(session, stack)
+        return ()
+    compose.start(session, stack)
+    if stack.name == "caddy":
+        compose.reload_caddy(session)
+    checks = gate_locally(session, stack.name)
+    files.finish(session, stack)
+    return checks
+
+
+def why(session: Session, stack: RenderedStack, error: GateFailed | StepFailed) -> str:
+    """The reason with the last log lines, read before anything is put back."""
+    lines = compose.last_log_lines(session, stack.name)
+    return f"{stack.host}: {stack.name}: {error.message}\nIts last log lines:\n{lines}"

@@ -1,0 +1,57 @@
+"""Docker's command lines for a stack (pure), and running them on its host."""
+
+import shlex
+
+from infra.access.ssh import Session
+from infra.model.stack import RenderedStack
+
+LOG_LINES, LOG_BYTES = 15, 4096
+START_SECONDS = 180
+
+
+def up(stack: RenderedStack) -> str:
+    """Makes anew what differs from the compose file; fetches and builds nothing."""
+    return _compose(stack, "up", "--detach", "--no-build", "--pull", "never", "--remove-orphans")
+
+
+def down(stack: RenderedStack) -> str:
+    """Removes the containers, not the data."""
+    return _compose(stack, "down")
+
+
+def reload() -> str:
+    """Caddy takes over its file through its own admin API."""
+    return "docker exec caddy caddy reload --config /etc/caddy/Caddyfile --adapter caddyfile"
+
+
+def logs(container: str) -> str:
+    return f"docker logs --tail {LOG_LINES} {shlex.quote(container)}"
+
+
+def start(session: Session, stack: RenderedStack) -> None:
+    session.check(f"start {stack.name}", session.as_root(up(stack)), timeout=START_SECONDS)
+
+
+def take_down(session: Session, stack: RenderedStack) -> None:
+    session.check(f"stop {stack.name}", session.as_root(down(stack)), timeout=START_SECONDS)
+
+
+def reload_caddy(session: Session) -> None:
+    session.check("reload caddy", session.as_root(reload()))
+
+
+def last_log_lines(session: Session, container: str) -> str:
+    """The last lines of a container's log, bounded and without control characters."""
+    output = session.run(session.as_root(logs(container)), limit=LOG_BYTES)
+    text = (output.stdout + output.stderr)[-LOG_BYTES:].decode(errors="replace")
+    lines = text.strip().splitlines()[-LOG_LINES:]
+    return "\n".join(_printable(line) for line in lines)
+
+
+def _compose(stack: RenderedStack, *words: str) -> str:
+    folder = str(stack.directory)
+    return shlex.join(("docker", "compose", "--project-directory", folder, *words))
+
+
+def _printable(line: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in line)

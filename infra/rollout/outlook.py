@@ -1,0 +1,44 @@
+"""What a site's stacks should be like, and what one look at their host says is missing."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from infra.model.observation import Observation, ObserveRequest, StackQuery
+from infra.model.request import StackName
+from infra.model.site import Site
+from infra.model.stack import RenderedStack, StackPlan
+from infra.planning.stack import plan_stack
+from infra.rollout.render import render_stacks
+
+Stacks = Mapping[StackName, RenderedStack]
+
+
+def wanted_stacks(site: Site, names: Iterable[StackName]) -> dict[StackName, RenderedStack]:
+    """The named stacks as they should be, in rollout order. BadInput when a root can't be read."""
+    root = site.stacks.caddy.acme_root
+    rendered = render_stacks(site, Path(root).read_bytes() if root else None)
+    wanted = set(names)
+    return {name: stack for name, stack in rendered.items() if name in wanted}
+
+
+def query(site: Site, host: str, stacks: Stacks) -> ObserveRequest:
+    """What to ask a host, so that its own plan and those of its stacks can be made."""
+    here = [stack for stack in stacks.values() if stack.host == host]
+    return ObserveRequest(
+        admin=site.hosts[host].admin,
+        stacks=tuple(
+            StackQuery(project=stack.name, directory=stack.directory, exclude=stack.data)
+            for stack in here
+        ),
+        images=tuple(sorted({image for stack in here for image in stack.images})),
+    )
+
+
+def plans(
+    stacks: Stacks, image_ids: Mapping[str, str], seen: Observation
+) -> dict[StackName, StackPlan]:
+    """A plan per stack, in the same order. `image_ids`: on the control machine, by name."""
+    return {
+        name: plan_stack(stack, image_ids, seen.stacks[name], seen.images)
+        for name, stack in stacks.items()
+    }

@@ -1,0 +1,20 @@
+"""A rollout as text for people. Pure."""
+
+from infra.model.stack import RolloutReport
+
+
+def markdown(report: RolloutReport) -> str:
+    """What was planned, done and proved."""
+    parts = [f"# {report.site}: rolled out", "\n\n".join(p.describe() for p in report.plans)]
+    if report.applied:
+        rows = [f"| {a.item} | {a.summary} | {a.seconds:.1f} s |" for a in report.applied]
+        parts.append("\n".join(["| step | what was done | time |", "|---|---|---|", *rows]))
+    if report.checks:
+        rows = [f"| {c.name} | {c.found} | {c.seconds:.1f} s |" for c in report.checks]
+        parts.append("\n".join(["| asked | found | time |", "|---|---|---|", *rows]))
+    if report.users_created:
+        parts.append(f"Users created: {', '.join(report.users_created)}.")
+    if report.canary:
+        word = "enrolled" if report.canary_enrolled else "is enrolled"
+        parts.append(f"The canary {report.canary} {word}.")
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,122 @@
+"""The steps of a rollout, one row in the UI each."""
+
+import time
+
+from infra.access.anchor import canary_state_path, load_anchor
+from infra.access.ssh import admin_login, connect
+from infra.errors import GateFailed, StepFailed
+from infra.host.observe import observe
+from infra.images.ensure import ensure_images
+from infra.mesh.canary import enrol_canary
+from infra.mesh.users import create_missing_users
+from infra.model.anchor import Canary
+from infra.model.observation import Observation, ObserveRequest
+from infra.model.stack import Applied, Check, RenderedStack, StackPlan
+from infra.rollout import apply, files
+from infra.rollout.gate import gate_from_outside, gate_locally, server_key
+from infra.rollout.identity import pin, require_pinned
+from infra.rollout.pins import record_ids
+from tasks.definition import retried_step, step
+from tasks.site import OpenSite
+
+
+@step(name="have the images", task_run_name="have {names} ready on this machine")
+def have_images(opened: OpenSite, names: tuple[str, ...]) -> dict[str, str]:
+    """Image ids by name."""
+    ids = ensure_images(names)
+    record_ids(opened.settings, opened.site.name, ids)
+    return ids
+
+
+@retried_step(name="observe", task_run_name="observe {host}")
+def observe_stacks(opened: OpenSite, host: str, request: ObserveRequest) -> Observation:
+    with connect(admin_login(opened.settings, opened.site, host)) as session:
+        return observe(session, request)
+
+
+@retried_step(name="send images", task_run_name="send images of {stack.name} to {stack.host}")
+def send_images(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> Applied:
+    began = time.monotonic()
+    with connect(admin_login(opened.settings, opened.site, stack.host)) as session:
+        apply.send_images(session, plan)
+    return _applied(stack, "images", plan, began)
+
+
+@retried_step(name="write files", task_run_name="write files of {stack.name} on {stack.host}")
+def write_files(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> Applied:
+    began = time.monotonic()
+    with connect(admin_login(opened.settings, opened.site, stack.host)) as session:
+        apply.write(session, stack, plan)
+    return _applied(stack, "files", plan, began)
+
+
+@step(name="start", task_run_name="start {stack.name} on {stack.host}")
+def start(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> Applied:
+    began = time.monotonic()
+    with connect(admin_login(opened.settings, opened.site, stack.host)) as session:
+        try:
+            apply.start(session, stack, plan)
+        except StepFailed as error:
+            raise GateFailed(apply.why(session, stack, error)) from error
+    return _applied(stack, "containers", plan, began)
+
+
+@step(name="gate", task_run_name="ask {stack.name} on {stack.host} itself")
+def gate_on_host(opened: OpenSite, stack: RenderedStack) -> tuple[Check, ...]:
+    with connect(admin_login(opened.settings, opened.site, stack.host)) as session:
+        try:
+            return gate_locally(session, stack.name)
+        except (GateFailed, StepFailed) as error:
+            raise GateFailed(apply.why(session, stack, error)) from error
+
+
+@step(name="gate from outside", task_run_name="ask {opened.site.name} from outside")
+def gate_outside(opened: OpenSite, host: str) -> tuple[Check, ...]:
+    """The server must also be the one that is pinned."""
+    with connect(admin_login(opened.settings, opened.site, host)) as session:
+        key = server_key(session)
+    require_pinned(load_anchor(opened.settings, opened.site.name), key)
+    return gate_from_outside(opened.site, key)
+
+
+@step(name="put back", task_run_name="put {stack.name} on {stack.host} back")
+def put_back(opened: OpenSite, stack: RenderedStack) -> tuple[Check, ...]:
+    with connect(admin_login(opened.settings, opened.site, stack.host)) as session:
+        return apply.put_back(session, stack)
+
+
+@retried_step(name="finish", task_run_name="commit {stack.name} on {stack.host}")
+def finish(opened: OpenSite, stack: RenderedStack) -> None:
+    with connect(admin_login(opened.settings, opened.site, stack.host)) as session:
+        files.finish(session, stack)
+
+
+@retried_step(name="users", task_run_name="create missing users on {host}")
+def create_users(opened: OpenSite, host: str) -> tuple[str, ...]:
+    with connect(admin_login(opened.settings, opened.site, host)) as session:
+        return create_missing_users(session, opened.site.stacks.headscale.users)
+
+
+@step(name="pin the identity", task_run_name="pin the identity of {headscale.name} in the anchor")
+def pin_identity(opened: OpenSite, headscale: RenderedStack) -> None:
+    with connect(admin_login(opened.settings, opened.site, headscale.host)) as session:
+        pin(opened.settings, opened.site, server_key(session), headscale)
+
+
+@step(name="enrol the canary", task_run_name="enrol the canary of {opened.site.name}")
+def enrol(opened: OpenSite, host: str) -> tuple[Canary, bool]:
+    """The canary, and whether this run enrolled it."""
+    known = load_anchor(opened.settings, opened.site.name).canary
+    there = known is not None and canary_state_path(opened.settings, opened.site.name).exists()
+    with connect(admin_login(opened.settings, opened.site, host)) as session:
+        return enrol_canary(opened.site, opened.settings, session), not there
+
+
+def _applied(stack: RenderedStack, what: str, plan: StackPlan, began: float) -> Applied:
+    item = f"{stack.name}.{what}"
+    kinds = {"images": "ship", "files": "write"}
+    mine = [c for c in plan.changes if c.kind == kinds.get(what, c.kind)]
+    if what == "containers":
+        mine = [c for c in plan.changes if c.kind in {"start", "reload"}]
+    summary = "; ".join(change.summary for change in mine) or "nothing to do"
+    return Applied(item=item, summary=summary, seconds=round(time.monotonic() - began, 2))

@@ -4,6 +4,7 @@
 
 PYTHON := .venv/bin/python
 BOOTSTRAP := deployments/bootstrap
+WITH_DOCKER := $(BOOTSTRAP)/with_docker.sh
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -15,17 +16,18 @@ lab: ## boot the lab and show the main job in it, end to end
 	@$(BOOTSTRAP)/tools.sh
 	@$(BOOTSTRAP)/venv.sh requirements.lock
 	@$(BOOTSTRAP)/engine.sh
-	@$(PYTHON) -m deployments.lab up
+	@$(WITH_DOCKER) $(PYTHON) -m infra.images ensure --lab
+	@$(WITH_DOCKER) $(PYTHON) -m deployments.lab up
 
 lab-down: ## remove every trace of the lab
-	@if [ -x $(PYTHON) ]; then $(PYTHON) -m deployments.lab down; else echo "There is no lab: nothing was ever installed."; fi
+	@if [ -x $(PYTHON) ]; then $(WITH_DOCKER) $(PYTHON) -m deployments.lab down; else echo "There is no lab: nothing was ever installed."; fi
 
 test: ## the whole test suite, against a lab of its own
 	@$(BOOTSTRAP)/tools.sh chromium
 	@$(BOOTSTRAP)/venv.sh requirements-dev.lock
 	@$(BOOTSTRAP)/engine.sh
-	@$(PYTHON) -m infra.images ensure --all
-	@$(PYTHON) -m pytest tests
+	@$(WITH_DOCKER) $(PYTHON) -m infra.images ensure --all
+	@$(WITH_DOCKER) $(PYTHON) -m pytest tests
 
 check: ## format, lint, types, unit tests: under a minute
 	@$(BOOTSTRAP)/venv.sh requirements-dev.lock
@@ -35,7 +37,7 @@ check: ## format, lint, types, unit tests: under a minute
 	@$(PYTHON) -m pytest -q tests/unit tests/cases
 
 bench: ## figures as ratios, taken on the running lab; written to build/bench.json
-	@$(PYTHON) -m deployments.bench
+	@$(WITH_DOCKER) $(PYTHON) -m deployments.bench
 
 clean: ## empty the caches (images, toolchain, environment)
 	@$(BOOTSTRAP)/clean.sh

@@ -3,24 +3,35 @@
 # It belongs to the machine afterwards: neither lab-down nor clean stops it.
 . "$(dirname "$0")/common.sh"
 
-answers() { docker info >/dev/null 2>&1; }
+OLDEST=20.10
+
+runs() { docker info >/dev/null 2>&1 || as_root docker info >/dev/null 2>&1; }
 
 start_by_hand() {
     mkdir -p "$state"
     # Its own session: it outlives make, and Ctrl-C does not reach it.
-    as_root setsid dockerd >"$state/dockerd.log" 2>&1 </dev/null 9>&- &
+    as_root setsid dockerd >"$state/dockerd.log" 2>&1 </dev/null &
 }
 
-if ! answers; then
+start_engine() {
     say "starting Docker's engine …"
     if [ -d /run/systemd/system ]; then as_root systemctl start docker; else start_by_hand; fi
     tries=0
-    until answers; do
+    until runs; do
         tries=$((tries + 1))
-        [ $tries -lt 60 ] || stop "Docker's engine does not answer: look at $state/dockerd.log or journalctl -u docker; may your user use it (group docker)?"
+        [ $tries -lt 60 ] ||
+            stop "Docker's engine does not answer: look at $state/dockerd.log, or at journalctl -u docker."
         sleep 1
     done
+}
+
+runs || start_engine
+
+if ! docker info >/dev/null 2>&1; then
+    say "adding $(id -un) to the group docker, whose members may use the engine"
+    as_root usermod -aG docker "$(id -un)"
 fi
 
-version=$(docker version --format '{{.Server.Version}}')
-[ "${version%%.*}" -ge 20 ] || stop "Docker's engine is $version, 20.10 or newer is needed."
+version=$(deployments/bootstrap/with_docker.sh docker version --format '{{.Server.Version}}')
+printf '%s\n' "$OLDEST" "$version" | sort -V -C ||
+    stop "Docker's engine is $version, $OLDEST or newer is needed: upgrade docker.io."

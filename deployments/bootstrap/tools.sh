@@ -14,7 +14,8 @@ need() { # need PROGRAM PACKAGE...
     program=$1 && shift
     command -v "$program" >/dev/null 2>&1 || [ -x "/usr/sbin/$program" ] || missing="$missing $*"
 }
-need docker docker.io
+# Since Debian 13 the command is a package of its own.
+need docker docker.io $(. /etc/os-release && [ "${VERSION_ID:-0}" -lt 13 ] || echo docker-cli)
 if ! docker info >/dev/null 2>&1; then need dockerd docker.io; fi
 need iptables iptables
 need debootstrap debootstrap debian-archive-keyring

@@ -23,13 +23,16 @@ def _run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     names = list(CATALOG) if arguments.all else [*arguments.names]
     names += LAB_IMAGES if arguments.lab else ()
-    ids = ensure_images(names, lambda line: print(f"    {line}", flush=True))
-    restic = restic_path()
-    for name, image_id in ids.items():
-        print(f"    {name:32} {image_id[:19]}")
-    print(f"    {'restic':32} {restic}")
+    ids = ensure_images(names, _progress)
+    restic_path()
     print(f"    {len(ids)} images and restic are ready ({time.monotonic() - started:.1f} s)")
     return 0
+
+
+def _progress(line: str) -> None:
+    """One write, so that lines of two builds don't mix."""
+    sys.stdout.write(f"    {line}\n")
+    sys.stdout.flush()
 
 
 def _parser() -> argparse.ArgumentParser:

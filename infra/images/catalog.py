@@ -30,6 +30,7 @@ RESTIC = GoModule("restic-0.19.1", ("github.com/restic/restic/cmd/restic",))
 TAILSCALE_MODULE = GoModule(
     "tailscale-1.102.3",
     tuple(f"tailscale.com/cmd/{program}" for program in ("derper", "tailscale", "tailscaled")),
+    stamps=tuple(f"tailscale.com/version.{kind}Stamp=1.102.3" for kind in ("short", "long")),
 )
 
 
@@ -52,7 +53,11 @@ def _headscale(version: str) -> ImageSpec:
 
 
 def _caddy() -> ImageSpec:
-    module = GoModule("caddy-2.11.4", ("github.com/caddyserver/caddy/v2/cmd/caddy",))
+    module = GoModule(
+        "caddy-2.11.4",
+        ("github.com/caddyserver/caddy/v2/cmd/caddy",),
+        stamps=("github.com/caddyserver/caddy/v2.CustomVersion=v2.11.4",),
+    )
     command = ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
     return ImageSpec(
         CADDY,

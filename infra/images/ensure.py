@@ -15,7 +15,8 @@ from infra.images.inputs import image_hash
 from infra.images.spec import Dockerfile, ImageSpec
 
 Report = Callable[[str], None]
-AT_ONCE = 3
+#: Threads: most of them wait for a lock, since Go's builds go one by one.
+AT_ONCE = 12
 PROBE = "debian:trixie-slim"
 
 
@@ -54,12 +55,12 @@ def ensure_image(name: str, report: Report = _silent) -> str:
 
 
 def _ready(name: str, spec: ImageSpec | None) -> str | None:
-    """The id, if the engine has the image and it is the pulled one or of today's recipe."""
+    """The id, if the engine has the image and it came from a registry or of today's recipe."""
     image = find_image(name)
     if image is None:
         return None
     built_from = image.labels.get(LABEL)
-    pulled = built_from is None and (spec is None or spec.official)
+    pulled = bool(image.attrs["RepoDigests"]) and (spec is None or spec.official)
     if pulled or (spec and built_from == image_hash(spec, CATALOG)):
         return str(image.id)
     return None

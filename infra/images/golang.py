@@ -37,7 +37,7 @@ def _build(module: GoModule, programs: Path) -> None:
                     "-mod=readonly",
                     "-modcacherw",
                     "-trimpath",
-                    "-ldflags=-s -w",
+                    f"-ldflags={' '.join(['-s -w', *(f'-X {stamp}' for stamp in module.stamps)])}",
                     "-o",
                     f"{scratch}/",
                     *module.packages,

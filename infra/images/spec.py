@@ -9,10 +9,14 @@ RECIPES = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True)
 class GoModule:
-    """A module of our own that pins one program: go.mod, go.sum and a tools.go under recipes/."""
+    """A module of our own that pins one program: go.mod, go.sum and a tools.go under recipes/.
+
+    `stamps`: variables set at link time, for programs that don't read their version from the build.
+    """
 
     recipe: str
     packages: tuple[str, ...]
+    stamps: tuple[str, ...] = ()
 
     @property
     def directory(self) -> Path:

@@ -1,0 +1,90 @@
+"""The restored server's configuration: the snapshot's own, cut off from the world."""
+
+from typing import Any
+
+import yaml
+
+from infra.errors import BackupFailed
+from infra.model.snapshot import (
+    CONFIG,
+    DATABASE,
+    DERP_KEY,
+    DERP_MAP,
+    EXTRA_RECORDS,
+    NOISE_KEY,
+    POLICY,
+)
+
+#: Where the whole snapshot lies in the container.
+HOME = "/var/lib/headscale"
+CONFIG_PATH = f"{HOME}/{CONFIG}"
+PORT = 8080
+
+#: Characters. A configuration is a few kilobytes; YAML is slow, and this one is a stranger's.
+LIMIT = 128 * 1024
+
+#: What would reach out of the isolated network, or ask for a certificate.
+_REMOVED = (
+    "oidc",
+    "acme_url",
+    "acme_email",
+    "tls_cert_path",
+    "tls_key_path",
+    "tls_letsencrypt_hostname",
+    "grpc_listen_addr",
+)
+
+#: Paths of the container, and no way out. The rest stays as production has it.
+_OVERRIDES: dict[str, Any] = {
+    "listen_addr": f"0.0.0.0:{PORT}",
+    "metrics_listen_addr": "",
+    "unix_socket": "/run/headscale.sock",
+    "disable_check_updates": True,
+    "cli": {"timeout": "10s"},
+    "logtail": {"enabled": False},
+    "log": {"level": "info", "format": "text"},
+    "noise": {"private_key_path": f"{HOME}/{NOISE_KEY}"},
+    "policy": {"mode": "file", "path": f"{HOME}/{POLICY}"},
+    "database": {"type": "sqlite", "sqlite": {"path": f"{HOME}/{DATABASE}"}},
+    "derp": {
+        "urls": [],
+        "paths": [f"{HOME}/{DERP_MAP}"],
+        "auto_update_enabled": False,
+        "server": {
+            "enabled": True,
+            "automatically_add_embedded_derp_region": True,
+            "stun_listen_addr": "0.0.0.0:3478",
+            "private_key_path": f"{HOME}/{DERP_KEY}",
+        },
+    },
+    "dns": {"extra_records_path": f"{HOME}/{EXTRA_RECORDS}"},
+}
+
+
+def isolated_config(text: str) -> str:
+    """The snapshot's config.yaml as YAML for the drill.
+
+    Raises BackupFailed when it is no configuration.
+    """
+    if len(text) > LIMIT:
+        raise BackupFailed(f"{CONFIG} has more than {LIMIT} characters.")
+    try:
+        config = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        config = None
+    if not isinstance(config, dict):
+        raise BackupFailed(f"{CONFIG} is no configuration: it must be a YAML mapping.")
+    kept = {key: value for key, value in config.items() if key not in _REMOVED}
+    if isinstance(dns := kept.get("dns"), dict):
+        # Headscale refuses a configuration that has both.
+        dns.pop("extra_records", None)
+    return yaml.safe_dump(_merged(kept, _OVERRIDES))
+
+
+def _merged(config: dict[Any, Any], overrides: dict[str, Any]) -> dict[Any, Any]:
+    result = dict(config)
+    for key, value in overrides.items():
+        inner = result.get(key)
+        nested = isinstance(value, dict) and isinstance(inner, dict)
+        result[key] = _merged(inner, value) if nested and inner is not None else value
+    return result

@@ -1,0 +1,1 @@
+"""Programs that run inside a drill's containers (Python's standard library only)."""

@@ -1,0 +1,1 @@
+"""The six proofs, one module each; infra.drill.gather calls them."""

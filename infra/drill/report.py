@@ -1,0 +1,70 @@
+"""A drill's report as one would show it to somebody else."""
+
+from infra.drill.text import cell, duration
+from infra.model.drill import DrillReport, Evidence, Outcome, Verdict
+
+_HEADLINES = {
+    Verdict.VERIFIED: "**Verified.** This backup brings the mesh back.",
+    Verdict.FAILED: "**Failed.** This backup does not bring the mesh back.",
+    Verdict.COULD_NOT_RUN: "**Could not run.** Nothing is known about this backup: this is "
+    "neither a good nor a bad result.",
+}
+_MARKS = {
+    Outcome.PASSED: "✅ passed",
+    Outcome.FAILED: "❌ failed",
+    Outcome.NOT_REACHED: "⬜ not reached",
+    Outcome.COULD_NOT_RUN: "❔ could not run",
+}
+
+
+def render(report: DrillReport) -> str:
+    """The report in Markdown."""
+    parts = [
+        f"# Restore drill of {report.site}",
+        _HEADLINES[report.verdict],
+        f"> {cell(report.reason)}" if report.reason else "",
+        _restored(report),
+        _evidence(report.evidence),
+        _recovery(report),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _restored(report: DrillReport) -> str:
+    began = f"The drill began at {report.started_at:%Y-%m-%d %H:%M:%S} UTC."
+    if report.snapshot is None:
+        return f"## What was restored\n\nNo snapshot was restored. {began}"
+    taken = ""
+    if report.snapshot_created_at:
+        taken = f", taken at {report.snapshot_created_at:%Y-%m-%d %H:%M:%S} UTC"
+    image = f" Server: `{cell(report.image)}`, in an isolated network." if report.image else ""
+    return f"## What was restored\n\nSnapshot `{report.snapshot}`{taken}.{image} {began}"
+
+
+def _evidence(evidence: tuple[Evidence, ...]) -> str:
+    if not evidence:
+        return ""
+    rows = [
+        f"| {one.kind} | {_MARKS[one.outcome]} | {cell(one.expected)} | "
+        f"{cell(one.reason or one.found)} | {one.seconds:.1f} s |"
+        for one in evidence
+    ]
+    head = ["| proof | outcome | expected | found | took |", "|---|---|---|---|---|"]
+    return "\n".join(["## Evidence", "", *head, *rows])
+
+
+def _recovery(report: DrillReport) -> str:
+    if report.recovery_point_seconds is None:
+        return ""
+    lines = [
+        "## Recovery",
+        "",
+        f"**Recovery point:** {duration(report.recovery_point_seconds)} before the drill began. "
+        "What happened in the mesh since then would be lost with the server.",
+    ]
+    if report.phases:
+        total = sum(report.phases.values())
+        lines += ["", f"**Recovery time:** {total:.1f} s until a client was online again.", ""]
+        lines += ["| phase | seconds |", "|---|---|"]
+        lines += [f"| {cell(name)} | {seconds:.1f} |" for name, seconds in report.phases.items()]
+    return "\n".join(lines)

@@ -5,6 +5,11 @@ Docker socket and starts few programs, since each costs more than all of the res
 takes about 50 ms. It changes nothing.
 """
 
+# Importing pathlib or typing would cost the host more than all the reading does.
+# ruff: noqa: PTH
+
+from __future__ import annotations
+
 import grp
 import hashlib
 import json
@@ -14,6 +19,13 @@ import select
 import socket
 import stat
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    Program = tuple[int, int]  # its process id, and where its output is read
+
 DOCKER_SOCKET = "/run/docker.sock"
 PROGRAM_SECONDS = 10
 MOST_FILES = 2000
@@ -22,7 +34,7 @@ MOST_TEXT = 64 * 1024
 WANTS = "/etc/systemd/system/multi-user.target.wants"
 
 
-def main(request):
+def main(request: dict[str, Any]) -> None:
     programs = start_programs(request["packages"])
     answer = {
         "stacks": {stack["project"]: stack_state(stack) for stack in request["stacks"]},
@@ -50,7 +62,7 @@ def main(request):
 # Programs: all are started first, and do their work while files are read.
 
 
-def start_programs(packages):
+def start_programs(packages: list[str]) -> dict[str, Program | None]:
     query = ["-W", "-f", "${db:Status-Abbrev}${Package} ${Version}\n", *packages]
     return {
         "dpkg": start("/usr/bin/dpkg-query", query),
@@ -59,14 +71,15 @@ def start_programs(packages):
     }
 
 
-def start(path, arguments):
+def start(path: str, arguments: list[str]) -> Program | None:
     """A running program and its output; None where it is not installed. (No subprocess: 8 ms.)"""
     if not os.path.exists(path):
         return None
     reading, writing = os.pipe()
     null = os.open("/dev/null", os.O_RDWR)
-    actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, writing, 1)]
-    actions.append((os.POSIX_SPAWN_DUP2, null, 2))
+    actions = [
+        (os.POSIX_SPAWN_DUP2, end, stream) for stream, end in enumerate((null, writing, null))
+    ]
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
     pid = os.posix_spawn(path, [path, *arguments], environment, file_actions=actions)
     os.close(writing)
@@ -74,7 +87,7 @@ def start(path, arguments):
     return pid, reading
 
 
-def finish(program):
+def finish(program: Program | None) -> str:
     if program is None:
         return ""
     pid, reading = program
@@ -91,13 +104,13 @@ def finish(program):
     return output.decode(errors="replace")
 
 
-def installed(listing):
+def installed(listing: str) -> dict[str, str]:
     lines = [line.split() for line in listing.splitlines() if line.startswith("ii ")]
     return {words[1]: words[2] for words in lines if len(words) > 2}
 
 
-def sshd_settings(listing):
-    found = {}
+def sshd_settings(listing: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
     for line in listing.splitlines():
         key, _, value = line.partition(" ")
         found.setdefault(key, []).append(value)
@@ -114,7 +127,7 @@ def sshd_settings(listing):
 # The host
 
 
-def account(name):
+def account(name: str) -> dict[str, Any] | None:
     try:
         user = pwd.getpwnam(name)
     except KeyError:
@@ -127,7 +140,7 @@ def account(name):
     }
 
 
-def firewall(listing):
+def firewall(listing: str) -> dict[str, Any]:
     lines = listing.splitlines()
     tuples = "### tuple ### "
     written = read("/etc/ufw/user.rules") + "\n" + read("/etc/ufw/user6.rules")
@@ -136,13 +149,13 @@ def firewall(listing):
     return {
         "enabled": settings(read("/etc/ufw/ufw.conf")).get("ENABLED") == "yes",
         "policy": settings(read("/etc/default/ufw")).get("DEFAULT_INPUT_POLICY", ""),
-        "rules": [l[len(tuples) :].strip() for l in written.splitlines() if l.startswith(tuples)],
+        "rules": [x[len(tuples) :].strip() for x in written.splitlines() if x.startswith(tuples)],
         "live_policy": policies[0] if policies else "",
         "live_docker": [line[len(marker) :] for line in lines if line.startswith(marker)],
     }
 
 
-def machine_state():
+def machine_state() -> dict[str, Any]:
     disk = os.statvfs("/")
     memory = int(read("/proc/meminfo").split()[1]) * 1024
     group = "/sys/fs/cgroup"
@@ -166,7 +179,7 @@ def machine_state():
 # Docker, through its socket
 
 
-def engine_state():
+def engine_state() -> dict[str, Any] | None:
     info = docker("/info")
     if info is None:
         return None
@@ -177,14 +190,14 @@ def engine_state():
     }
 
 
-def image_ids(names):
+def image_ids(names: list[str]) -> dict[str, str]:
     found = {name: docker("/images/" + name + "/json") for name in names}
     return {name: image["Id"] for name, image in found.items() if image}
 
 
-def containers_of(project):
+def containers_of(project: str) -> dict[str, Any]:
     label = json.dumps({"label": ["com.docker.compose.project=" + project]})
-    escaped = "".join("%%%02X" % byte for byte in label.encode())
+    escaped = "".join(f"%{byte:02X}" for byte in label.encode())
     listed = docker("/containers/json?all=1&filters=" + escaped) or []
     states = {}
     for entry in listed:
@@ -194,7 +207,7 @@ def containers_of(project):
     return states
 
 
-def container_state(container):
+def container_state(container: dict[str, Any]) -> dict[str, Any]:
     state, labels = container["State"], container["Config"]["Labels"] or {}
     return {
         "image_id": container["Image"],
@@ -206,7 +219,7 @@ def container_state(container):
     }
 
 
-def docker(path):
+def docker(path: str) -> Any:
     """The engine's answer; None when it is not there or says no. (No http.client: 12 ms.)"""
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(PROGRAM_SECONDS)
@@ -225,8 +238,8 @@ def docker(path):
 # Stacks
 
 
-def stack_state(stack):
-    files = {}
+def stack_state(stack: dict[str, Any]) -> dict[str, Any]:
+    files: dict[str, dict[str, Any]] = {}
     for path in files_below(stack["directory"], set(stack["exclude"])):
         entry = os.lstat(path)
         if stat.S_ISREG(entry.st_mode) and entry.st_size <= MOST_BYTES and len(files) < MOST_FILES:
@@ -238,7 +251,7 @@ def stack_state(stack):
     return {"project": project, "files": files, "containers": containers_of(project)}
 
 
-def files_below(directory, exclude):
+def files_below(directory: str, exclude: set[str]) -> Iterator[str]:
     for folder, folders, names in os.walk(directory):
         relative = os.path.relpath(folder, directory)
         folders[:] = [f for f in folders if os.path.normpath(relative + "/" + f) not in exclude]
@@ -246,7 +259,7 @@ def files_below(directory, exclude):
             yield os.path.join(folder, name)
 
 
-def read(path):
+def read(path: str) -> str:
     """Up to 64 KiB of text; empty where there is no such file."""
     try:
         with open(path, errors="replace") as stream:
@@ -255,6 +268,6 @@ def read(path):
         return ""
 
 
-def settings(text):
+def settings(text: str) -> dict[str, str]:
     lines = [line.partition("=") for line in text.splitlines() if "=" in line]
     return {key.strip(): value.strip().strip('"') for key, _, value in lines}

@@ -15,14 +15,16 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-import docker
-from docker.errors import DockerException, NotFound
+from docker.errors import DockerException
 from docker.models.containers import Container
 from pydantic import SecretStr
 
 from infra.access.anchor import canary_state_path, load_anchor, save_anchor, write_private
+from infra.access.docker import engine
 from infra.access.ssh import Session
+from infra.access.watchdog import removed_when_we_end
 from infra.errors import CouldNotRun, DockerUnavailable
+from infra.images.ensure import ensure_image
 from infra.mesh.users import new_tag_key, remove_tagged_nodes
 from infra.model.anchor import Canary
 from infra.model.site import Network, Site
@@ -32,8 +34,8 @@ from infra.settings import Settings
 IMAGE = "tailscale/tailscale:v1.102.3"
 NODE_NAME = "meshkeeper-canary"
 PREFIX = "mk-canary-"
-#: Seconds. The container ends by itself, also when we are killed.
-LIFETIME, ONLINE_WITHIN = 60, 40
+#: Seconds.
+ONLINE_WITHIN = 40
 STATE, KEY, ROOTS, RESOLVER = "tailscaled.state", "authkey", "roots.pem", "resolv.conf"
 INSIDE = Path("/canary")
 SOCKET = f"--socket={INSIDE}/tailscaled.sock"
@@ -48,6 +50,7 @@ def enrol_canary(site: Site, settings: Settings, session: Session) -> Canary:
     state = canary_state_path(settings, site.name)
     if anchor.canary is not None and state.exists():
         return anchor.canary
+    ensure_image(IMAGE)
     remove_tagged_nodes(session, CANARY_TAG)
     with _workplace(settings, site) as workplace:
         _prepare(workplace, site.network, new_tag_key(session, CANARY_TAG))
@@ -82,8 +85,9 @@ def _prepare(workplace: Path, network: Network, key: SecretStr) -> None:
 
 def _joined(workplace: Path, site: Site) -> str:
     """Run tailscaled until the node is online, and stop it; returns its mesh address (IPv4)."""
-    container = _started(workplace, site.network)
-    try:
+    name = f"{PREFIX}{os.getpid()}"
+    with removed_when_we_end(name):
+        container = _started(name, workplace, site.network)
         _run(
             container,
             "up",
@@ -93,22 +97,22 @@ def _joined(workplace: Path, site: Site) -> str:
             "--accept-dns=false",
             f"--timeout={ONLINE_WITHIN}s",
         )
-        return _address_once_online(container)
-    finally:
-        _stop(container)
+        address = _address_once_online(container)
+        # tailscaled writes its state when it ends.
+        container.stop(timeout=5)
+    return address
 
 
-def _started(workplace: Path, network: Network) -> Container:
+def _started(name: str, workplace: Path, network: Network) -> Container:
     volumes = {str(workplace): {"bind": str(INSIDE), "mode": "rw"}}
     if network.resolver is not None:
         volumes[str(workplace / RESOLVER)] = {"bind": "/etc/resolv.conf", "mode": "ro"}
     try:
-        return docker.from_env().containers.run(
+        return engine().containers.run(
             IMAGE,
-            ["timeout", str(LIFETIME), *_tailscaled()],
-            name=f"{PREFIX}{os.getpid()}",
+            list(_tailscaled()),
+            name=name,
             detach=True,
-            auto_remove=True,
             network_mode="host",
             cap_drop=["ALL"],
             volumes=volumes,
@@ -158,19 +162,11 @@ def _run(container: Container, *arguments: str) -> bytes:
         raise CouldNotRun(
             f"The canary ended before it was online: {error}.", "Try the rollout again."
         ) from error
+    answer = bytes(output)  # type: ignore[arg-type]  # without stream=True it is bytes
     if status != 0:
-        last = output.decode(errors="replace").strip()[-500:]
+        last = answer.decode(errors="replace").strip()[-500:]
         raise CouldNotRun(
             f"The canary can't join the mesh: {last or 'it said nothing'}.",
             "Is the server reachable from this machine at its https:// name?",
         )
-    return bytes(output)
-
-
-def _stop(container: Container) -> None:
-    """tailscaled writes its state when it ends; the engine then removes the container."""
-    try:
-        container.stop(timeout=5)
-        container.wait(condition="removed", timeout=10)
-    except (NotFound, DockerException):
-        return
+    return answer

@@ -3,9 +3,9 @@
 import time
 
 from flows.definition import site_flow
-from infra.host.provision import Target
+from infra.host.provision import Target, after
 from infra.host.report import markdown
-from infra.model.host import ProvisionReport
+from infra.model.host import AppliedChange, ProvisionReport
 from infra.model.request import ProvisionRequest
 from tasks.host import change_host, observe_host, pin, prove_in_order
 from tasks.report import publish_report
@@ -20,12 +20,16 @@ def provision(request: ProvisionRequest) -> ProvisionReport:
     target = Target(opened.settings, opened.site, request.host)
     pin(target)
     outlook = observe_host(target)
-    applied = tuple(change_host(target, change) for change in outlook.plan.changes)
+    target = target._replace(user=outlook.user)
+    applied: list[AppliedChange] = []
+    for change in outlook.plan.changes:
+        applied.append(change_host(target, change))
+        target = after(target, change)
     if applied:
         outlook = prove_in_order(target)
     report = ProvisionReport(
         host=request.host,
-        changes=applied,
+        changes=tuple(applied),
         round_trips=outlook.round_trips,
         seconds=round(time.monotonic() - began, 2),
         machine=outlook.machine,

@@ -1,14 +1,17 @@
-"""Changes of SSH and the firewall: confirmed from a new connection, or reverted by the host."""
+"""Changes of SSH, keys and firewall: confirmed from a new connection, or reverted by the host."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 
 from infra.access.ssh import Login, Session, connect
-from infra.errors import CouldNotRun, LockOutPrevented, StepFailed
+from infra.errors import CouldNotRun, LockOutPrevented, StepFailed, Unreachable
 
 #: After this the host takes an unconfirmed change back.
 REVERT_SECONDS = 60
+#: Seconds before each try: sshd closes its port for a moment when it reloads.
+_PAUSES = (0.1, 0.5, 2.0, 5.0)
 _PROGRAM = "/run/meshkeeper-guard.sh"
 
 
@@ -22,21 +25,32 @@ def guarded(
     raises after an immediate revert.
     """
     prove_way_in(admin, item)
-    _guard(session, f"arm {int(seconds)}")
+    _guard(session, f"arm {int(seconds)} {admin.user}")
     try:
         yield
     except StepFailed:
         _guard(session, "revert")
         raise
     try:
-        with connect(admin) as fresh:
-            _guard(fresh, "confirm")
+        _confirm(admin)
     except (CouldNotRun, StepFailed) as error:
         raise LockOutPrevented(
             f"{admin.name}: {item}: after the change a new login as {admin.user} failed "
             f"({error.message}), so the host takes it back within {seconds} s.",
             "Check address, port, keys and firewall in the site file, then provision again.",
         ) from error
+
+
+def _confirm(admin: Login) -> None:
+    for pause in _PAUSES:
+        time.sleep(pause)
+        try:
+            with connect(admin) as fresh:
+                return _guard(fresh, "confirm")
+        except Unreachable:
+            if pause == _PAUSES[-1]:
+                raise
+    return None
 
 
 def prove_way_in(admin: Login, item: str) -> None:

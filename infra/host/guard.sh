@@ -1,4 +1,4 @@
-# The timed revert, run on the host as root: `arm SECONDS`, `confirm` or `revert`.
+# The timed revert, run on the host as root: `arm SECONDS ADMIN`, `confirm` or `revert`.
 # What is not confirmed from a new connection is taken back by the host itself, after the timeout
 # or at the next boot. The mark `armed` is moved, never copied: confirm or revert, only one gets it.
 set -eu
@@ -6,6 +6,9 @@ home=/var/lib/meshkeeper/guard
 unit=meshkeeper-revert
 
 arm() {
+    # Two at once: the second sees what the first has armed.
+    exec 9>/run/meshkeeper-guard.lock
+    flock 9
     # An earlier one that nobody confirmed is about to be taken back: wait for that.
     waited=0
     while [ -e $home/armed ]; do
@@ -14,8 +17,10 @@ arm() {
         sleep 1
     done
     mkdir -p -m 700 $home
-    paths="etc/ssh"
+    paths="etc/ssh etc/sudoers.d"
     [ ! -d /etc/ufw ] || paths="$paths etc/ufw etc/default/ufw"
+    keys=$(getent passwd "$2" | cut -d: -f6 | cut -c2-)/.ssh
+    [ ! -d "/$keys" ] || paths="$paths $keys"
     tar -C / -cf $home/before.tar $paths
     cp "$0" $home/guard.sh
     cat >/etc/systemd/system/$unit-boot.service <<UNIT
@@ -60,6 +65,9 @@ revert() {
 }
 
 disarm() {
+    # Two at once: the second sees what the first has armed.
+    exec 9>/run/meshkeeper-guard.lock
+    flock 9
     systemctl -q disable $unit-boot.service
     rm -f /etc/systemd/system/$unit-boot.service
     systemctl daemon-reload

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from infra.access.ssh import Login, Session, admin_login, connect, first_login
 from infra.errors import LoginRefused, StepFailed
 from infra.host.observe import observe
-from infra.model.host import HostChange, Machine
+from infra.model.host import HostChange, Machine, SetAdmin
 from infra.model.observation import ObserveRequest
 from infra.model.plan import Plan
 from infra.model.site import Site, published_ports
@@ -16,11 +16,15 @@ from infra.settings import Settings
 
 
 class Target(NamedTuple):
-    """A host of a site, and how this machine reaches it."""
+    """A host of a site, and how this machine reaches it.
+
+    `user`: who is known to get in. Asking again with a name that sshd refuses gets us penalised.
+    """
 
     settings: Settings
     site: Site
     host: str
+    user: str | None = None
 
     @property
     def admin(self) -> Login:
@@ -33,17 +37,26 @@ class Outlook(NamedTuple):
     plan: Plan[HostChange]
     machine: Machine
     round_trips: int
+    user: str
 
 
 @contextmanager
 def way_in(target: Target) -> Iterator[Session]:
     """A session as the admin, or on a new machine as the user it came with."""
     with ExitStack() as stack:
-        try:
-            session = stack.enter_context(connect(target.admin))
-        except LoginRefused:
-            session = stack.enter_context(connect(first_login(*target)))
-        yield session
+        yield _entered(target, stack)
+
+
+def _entered(target: Target, stack: ExitStack) -> Session:
+    first = first_login(target.settings, target.site, target.host)
+    if target.user == first.user:
+        return stack.enter_context(connect(first))
+    try:
+        return stack.enter_context(connect(target.admin))
+    except LoginRefused:
+        if target.user is not None:
+            raise
+        return stack.enter_context(connect(first))
 
 
 def look(target: Target) -> Outlook:
@@ -52,7 +65,13 @@ def look(target: Target) -> Outlook:
     with way_in(target) as session:
         observation = observe(session, ObserveRequest(admin=host.admin))
         plan = plan_host(host, published_ports(target.site, target.host), observation.host)
-        return Outlook(plan, observation.host.machine, session.round_trips)
+        machine = observation.host.machine
+        return Outlook(plan, machine, session.round_trips, session.login.user)
+
+
+def after(target: Target, change: HostChange) -> Target:
+    """The way in once `change` is made: from then on the admin's."""
+    return target._replace(user=target.admin.user) if isinstance(change, SetAdmin) else target
 
 
 def require_in_order(target: Target) -> Outlook:

@@ -76,25 +76,39 @@ systemctl reload ssh
 
 
 def firewall(change: SetFirewall) -> str:
+    """Never off in between: what is missing is added, what is not wanted is deleted."""
     allows = "".join(f"ufw allow {quote(port)} >/dev/null\n" for port in change.ports)
     blocks = "".join(
         f"sed -i '/^{BEGIN}$/,/^{END}$/d' {path}\n{_append(path, change.block)}\n"
         for path in UFW_BLOCKS
     )
-    return (
-        "ufw --force reset >/dev/null\n"
-        "ufw default deny incoming >/dev/null\n"
-        "ufw default allow outgoing >/dev/null\n"
-        f"{allows}{blocks}ufw --force enable >/dev/null\n"
-    )
+    return f"""\
+ufw default deny incoming >/dev/null
+ufw default allow outgoing >/dev/null
+{allows}{_delete_other_rules(change.rules)}{blocks}\
+ufw --force enable >/dev/null
+ufw reload >/dev/null
+"""
+
+
+def _delete_other_rules(wanted: tuple[str, ...]) -> str:
+    """UFW numbers its rules as its two files list them; the last goes first."""
+    keep = "".join(f"### tuple ### {rule}\n" for rule in wanted)
+    return f"""\
+numbers=$(cat /etc/ufw/user.rules /etc/ufw/user6.rules | grep '^### tuple ###' \
+    | grep -nvxF {quote(keep.strip())} | cut -d: -f1 | sort -rn) || true
+for number in $numbers; do ufw --force delete "$number" >/dev/null; done
+"""
 
 
 def docker(change: SetDocker) -> str:
+    """Settings before the engine's first start; a running one learns live-restore by a reload."""
     return f"""\
 mkdir -p /etc/docker
 {_write(DAEMON, change.daemon)}
+systemctl reload docker.service 2>/dev/null || true
 {install(change.packages) if change.packages else ""}\
-systemctl enable docker.service
+systemctl -q enable docker.service
 systemctl restart docker.service
 """
 

@@ -1,6 +1,7 @@
 """meshkeeper's own command line, as its user types it, with a program's answer."""
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -31,6 +32,7 @@ def ask_meshkeeper(plan: LabPlan, *arguments: str) -> tuple[Json, int]:
     done = subprocess.run(
         [*meshkeeper_of_lab, *arguments, "--site", str(plan.site_file), "--json"],
         cwd=ROOT,
+        env=_environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -44,3 +46,8 @@ def ask_meshkeeper(plan: LabPlan, *arguments: str) -> tuple[Json, int]:
         raise Failed(
             f"`meshkeeper {' '.join(arguments)}` ended with status {done.returncode}: {last}"
         ) from error
+
+
+def _environment() -> dict[str, str]:
+    """Without the settings of this user's own site: they would go before the lab's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MESHKEEPER_")}

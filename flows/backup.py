@@ -80,8 +80,10 @@ def collect_all(opened: OpenSite, anchor: Anchor, found: Found, folder: Path) ->
 
 def wanted(found: Found) -> list[SnapshotId]:
     """What the repository lacks, and the fresh one in any case: the host's clock may be behind."""
-    fresh = {found.host_report.fresh} - {None, *found.kept}
-    return sorted({*lacking(found.host_report.snapshots, found.kept), *fresh})
+    lack = set(lacking(found.host_report.snapshots, found.kept))
+    if found.host_report.fresh and found.host_report.fresh not in found.kept:
+        lack.add(found.host_report.fresh)
+    return sorted(lack)
 
 
 def collect(

@@ -6,7 +6,8 @@ from deployments.lab.boot import Lab
 from deployments.lab.command import meshkeeper
 from deployments.lab.machine import Machine
 
-KEY_FILE = "/run/authkey"
+#: Not on a tmpfs: what the engine writes into a container would lie beneath it.
+KEY_FILE = "/root/authkey"
 
 
 def join_clients(lab: Lab) -> str:

@@ -40,4 +40,4 @@ bench: ## figures as ratios, taken on the running lab; written to build/bench.js
 	@$(WITH_DOCKER) $(PYTHON) -m deployments.bench
 
 clean: ## empty the caches (images, toolchain, environment)
-	@$(BOOTSTRAP)/clean.sh
+	@$(WITH_DOCKER) $(BOOTSTRAP)/clean.sh

@@ -28,6 +28,7 @@ install() {
     command -v apt-get >/dev/null 2>&1 ||
         stop "this machine has no apt: install these yourself, or use Debian 12 or 13: $*."
     say "installing from Debian: $*"
+    as_root true || stop "installing $* needs root: run this as root, or let your user use sudo."
     mkdir -p "$state"
     log="$state/apt.log"
     (as_root apt-get update && as_root env DEBIAN_FRONTEND=noninteractive \

@@ -19,7 +19,7 @@ from infra.drill.findings import (
     report_of,
     unusable,
 )
-from infra.drill.gather import why_unknown
+from infra.drill.gather import unknown, why_unknown
 from infra.drill.reaper import Place, place_for_drill
 from infra.drill.report import render
 from infra.errors import BackupFailed, BadInput
@@ -72,9 +72,8 @@ def _proved(case: Case, phases: dict[str, float]) -> Findings:
 
 def _evidence(kind: Kind, case: Case) -> Evidence:
     """Its row may be red: that is an answer, not an exception."""
-    state = prove(kind, case, return_state=True)
-    found: Evidence = state.result(raise_on_failure=False)
-    return found
+    found = prove(kind, case, return_state=True).result(raise_on_failure=False)
+    return found if isinstance(found, Evidence) else unknown(kind, "its step did not end")
 
 
 def _until_online(evidence: list[Evidence]) -> dict[str, float]:

@@ -20,6 +20,10 @@ HOME = "/var/lib/headscale"
 CONFIG_PATH = f"{HOME}/{CONFIG}"
 PORT = 8080
 
+#: The relay as a drill's clients reach it. Caddy has no STUN, and clients would wait 3 s for it.
+DRILL_MAP = "drill-derp.yaml"
+_STUN_PORT = 3478
+
 #: Characters. A configuration is a few kilobytes; YAML is slow, and this one is a stranger's.
 LIMIT = 128 * 1024
 
@@ -48,12 +52,12 @@ _OVERRIDES: dict[str, Any] = {
     "database": {"type": "sqlite", "sqlite": {"path": f"{HOME}/{DATABASE}"}},
     "derp": {
         "urls": [],
-        "paths": [f"{HOME}/{DERP_MAP}"],
+        "paths": [f"{HOME}/{DERP_MAP}", f"{HOME}/{DRILL_MAP}"],
         "auto_update_enabled": False,
         "server": {
             "enabled": True,
-            "automatically_add_embedded_derp_region": True,
-            "stun_listen_addr": "0.0.0.0:3478",
+            "automatically_add_embedded_derp_region": False,
+            "stun_listen_addr": f"0.0.0.0:{_STUN_PORT}",
             "private_key_path": f"{HOME}/{DERP_KEY}",
         },
     },
@@ -79,6 +83,19 @@ def isolated_config(text: str) -> str:
         # Headscale refuses a configuration that has both.
         dns.pop("extra_records", None)
     return yaml.safe_dump(_merged(kept, _OVERRIDES))
+
+
+def drill_map(host_name: str, stun_host: str) -> str:
+    """A DERP map (YAML) with the restored relay: DERP at Caddy's name, STUN at the server's own."""
+    relay = {"name": "999a", "regionid": 999, "hostname": host_name, "stunport": -1}
+    stun = {"name": "999b", "regionid": 999, "hostname": stun_host, "stunonly": True}
+    region = {
+        "regionid": 999,
+        "regioncode": "drill",
+        "regionname": "drill",
+        "nodes": [relay, stun | {"stunport": _STUN_PORT}],
+    }
+    return yaml.safe_dump({"regions": {999: region}})
 
 
 def _merged(config: dict[Any, Any], overrides: dict[str, Any]) -> dict[Any, Any]:

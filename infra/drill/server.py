@@ -4,7 +4,7 @@ import re
 import time
 from pathlib import Path
 
-from infra.drill.config import CONFIG_PATH, HOME, isolated_config
+from infra.drill.config import CONFIG_PATH, DRILL_MAP, HOME, drill_map, isolated_config
 from infra.drill.containers import Recipe, create, execute, is_running, last_words, put
 from infra.drill.world import World
 from infra.errors import BackupFailed, StepFailed
@@ -42,7 +42,8 @@ def start(world: World, role: str, image: str, folder: Path) -> None:
     files: dict[str, bytes | Path] = {
         name: folder / name for name in REQUIRED_FILES if (folder / name).is_file()
     }
-    put(container, HOME, files | {CONFIG: _config(folder / CONFIG)})
+    relays = drill_map(world.host_name, RESTORED).encode()
+    put(container, HOME, files | {CONFIG: _config(folder / CONFIG), DRILL_MAP: relays})
     container.start()
 
 

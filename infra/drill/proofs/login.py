@@ -1,6 +1,6 @@
 """Proof 4: a client with a registered identity logs in to the restored server."""
 
-from infra.drill import canary
+from infra.drill import canary, server
 from infra.drill.case import Case
 from infra.drill.containers import remove
 from infra.drill.proofs.clients import canary_of
@@ -15,7 +15,7 @@ def prove(case: Case) -> Evidence:
     enrolled = canary_of(case)
     expected = f"{enrolled.node_name} online with {enrolled.address}"
     canary.start(case.world, _ROLE, case.client_image, case.canary_state)
-    problem = canary.wait_online(case.world, _ROLE, enrolled.address)
+    problem = canary.wait_online(case.world, _ROLE, enrolled.address, server.RESTORED)
     # Two clients with one node key would fight; the next proof starts its own.
     remove(case.world, _ROLE)
     if problem:

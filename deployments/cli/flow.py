@@ -1,5 +1,6 @@
 """`provision`, `rollout`, `backup`, `drill`: run the flow of that name and end with its result."""
 
+import json
 import sys
 from argparse import Namespace
 from typing import Any, NamedTuple
@@ -95,6 +96,7 @@ def _answer(ended: Ended) -> Answer:
         "state": state["name"],
         "message": state["message"],
         "exit_code": exit_code(state),
-        "report": reports[-1]["data"] if reports else None,
+        # Prefect stores an artifact's data as JSON text.
+        "report": json.loads(reports[-1]["data"]) if reports else None,
     }
     return Answer("\n\n".join([*texts[-1:], message]), data, exit_code(state), markdown=bool(texts))

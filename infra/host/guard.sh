@@ -56,12 +56,20 @@ revert() {
     mkdir -p /etc/ssh/sshd_config.d
     tar -C / -xf $home/before.tar
     systemctl reload ssh
+    # UFW takes no rule of after.rules out of the kernel.
+    grep -qs DOCKER-USER /etc/ufw/after.rules || forget_docker_rules
     if grep -qs '^ENABLED=yes' /etc/ufw/ufw.conf; then
         ufw reload >/dev/null
     elif [ -x /usr/sbin/ufw ]; then
         /usr/lib/ufw/ufw-init force-stop >/dev/null
     fi
     disarm
+}
+
+forget_docker_rules() {
+    for tables in iptables ip6tables; do
+        ! $tables -w 5 -F DOCKER-USER 2>/dev/null || $tables -w 5 -A DOCKER-USER -j RETURN
+    done
 }
 
 disarm() {

@@ -1,0 +1,66 @@
+"""What a host answers is bounded and checked before anything believes it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from infra.host.observe import facts_program
+from infra.model.observation import FileState, Observation, ObserveRequest, StackQuery
+
+
+def answer(request: ObserveRequest) -> dict[str, object]:
+    """The program's answer about this machine, run as on a host: without site-packages."""
+    command = [sys.executable, "-IS", "-"]
+    done = subprocess.run(command, input=facts_program(request), capture_output=True, check=True)
+    return dict(json.loads(done.stdout))
+
+
+def stack(folder: Path) -> ObserveRequest:
+    return ObserveRequest(
+        admin="nobody", stacks=(StackQuery(project="no-such-project", directory=folder),)
+    )
+
+
+def test_the_program_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
+    observation = Observation.model_validate_json(json.dumps(answer(stack(tmp_path))))
+    assert observation.host.machine.ram_bytes > 0
+    assert observation.host.admin is not None
+
+
+def test_an_account_that_is_not_there_is_none() -> None:
+    host = answer(ObserveRequest(admin="no_such_account"))["host"]
+    assert isinstance(host, dict)
+    assert host["admin"] is None
+
+
+def test_files_are_seen_by_content_and_mode_but_data_is_not(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "config/a.yaml").write_text("a")
+    (tmp_path / "config/a.yaml").chmod(0o640)
+    (tmp_path / "data/secret.key").write_text("x")
+    (tmp_path / "link").symlink_to("/etc/shadow")
+    found = Observation.model_validate_json(json.dumps(answer(stack(tmp_path))))
+    a = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+    assert found.stacks["no-such-project"].files == {
+        "config/a.yaml": FileState(sha256=a, mode=0o640)
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"files": {"x": "y"}}, {"packages": {"sudo": "v" * 5000}}, {"unknown": 1}, {"os": None}],
+)
+def test_an_answer_of_another_shape_is_refused(change: dict[str, object], tmp_path: Path) -> None:
+    given = answer(stack(tmp_path))
+    host = given["host"]
+    assert isinstance(host, dict)
+    host |= change
+    if "files" in change:
+        host["files"] = {"/etc/x": "y" * 70_000}
+    with pytest.raises(ValidationError):
+        Observation.model_validate_json(json.dumps(given))

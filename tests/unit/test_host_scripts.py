@@ -1,0 +1,63 @@
+"""The shell text of each change: a shell can read it, and it holds to its promises."""
+
+import subprocess
+from importlib.resources import files
+
+import pytest
+
+from infra.host.scripts import script_of
+from infra.model.host import (
+    HardenSshd,
+    HostChange,
+    InstallPackages,
+    SetAdmin,
+    SetDocker,
+    SetFirewall,
+    SetTimezone,
+)
+
+SAID = {"item": "host.x", "summary": "…"}
+CHANGES: list[HostChange] = [
+    InstallPackages(**SAID, packages=("sudo", "ufw")),
+    SetTimezone(**SAID, timezone="Europe/Berlin"),
+    SetAdmin(**SAID, user="linuxuser", keys=("ssh-ed25519 AAAA it's me",), sudoers="x\n"),
+    HardenSshd(**SAID, drop_in="PermitRootLogin no\n"),
+    SetFirewall(**SAID, ports=("22/tcp",), rules=("allow tcp 22",), block="# BEGIN meshkeeper\n"),
+    SetDocker(**SAID, packages=("docker.io",), daemon="{}\n"),
+]
+
+
+def parsed(script: bytes) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["sh", "-n"], input=script, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.kind)
+def test_a_shell_can_read_the_script_of(change: HostChange) -> None:
+    assert parsed(script_of(change).encode()).stderr == b""
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.kind)
+def test_a_script_stops_at_its_first_failure(change: HostChange) -> None:
+    assert script_of(change).startswith("set -eu\n")
+
+
+def test_a_shell_can_read_the_guard() -> None:
+    assert parsed(files("infra.host").joinpath("guard.sh").read_bytes()).stderr == b""
+
+
+def test_a_key_with_a_quote_in_its_comment_reaches_the_file_as_it_is() -> None:
+    line = next(x for x in script_of(CHANGES[2]).splitlines() if "AAAA" in x)
+    printf = script_of(CHANGES[2])[script_of(CHANGES[2]).index(line) :].partition(" >")[0]
+    done = subprocess.run(["sh", "-c", printf], capture_output=True, check=True)
+    assert done.stdout == b"ssh-ed25519 AAAA it's me\n"
+
+
+def test_the_firewall_is_never_off_while_it_changes() -> None:
+    script = script_of(CHANGES[4])
+    assert "reset" not in script
+    assert "disable" not in script
+
+
+def test_sshd_is_asked_before_it_reloads() -> None:
+    lines = script_of(CHANGES[3]).splitlines()
+    assert lines.index("sshd -t") < lines.index("systemctl reload ssh")

@@ -22,7 +22,7 @@ class Progress:
     checks: list[Check] = field(default_factory=list)
 
 
-@site_flow(name="rollout", run_name="roll out {request.stacks} of {request.site}")
+@site_flow(name="rollout", run_name="roll out {request.site}")
 def rollout(request: RolloutRequest) -> RolloutReport:
     """Bring the stacks to the state that lies in infra/docker, and what the mesh needs besides."""
     opened = open_site(request.site)

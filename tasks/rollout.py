@@ -13,14 +13,15 @@ from infra.model.anchor import Canary
 from infra.model.observation import Observation, ObserveRequest
 from infra.model.stack import Applied, Check, RenderedStack, StackPlan
 from infra.rollout import apply, files
-from infra.rollout.gate import gate_from_outside, gate_locally, server_key
 from infra.rollout.identity import pin, require_pinned
+from infra.rollout.local_gate import gate_locally, server_key
+from infra.rollout.outside_gate import gate_from_outside
 from infra.rollout.pins import record_ids
 from tasks.definition import retried_step, step
 from tasks.site import OpenSite
 
 
-@step(name="have the images", task_run_name="have {names} ready on this machine")
+@step(name="have the images", task_run_name="have the images ready on this machine")
 def have_images(opened: OpenSite, names: tuple[str, ...]) -> dict[str, str]:
     """Image ids by name."""
     ids = ensure_images(names)

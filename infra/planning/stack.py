@@ -18,8 +18,10 @@ from infra.model.stack import (
     WriteFile,
 )
 
-CADDYFILE = "Caddyfile"
+#: What Caddy takes over while it runs.
+RELOADED = ("Caddyfile", "acme_root.pem")
 MODE = 0o644
+MISSING = "is missing"
 INTERRUPTS = {
     "headscale": "For a second or two Caddy holds new requests; traffic between devices goes on.",
     "caddy": "Open connections to Caddy break once; clients come back within seconds.",
@@ -91,7 +93,7 @@ def _differing(
 
 def _reason(container: ContainerState | None, mark: str, image_id: str) -> str:
     if container is None:
-        return "is missing"
+        return MISSING
     if container.mark != mark:
         return "runs with another configuration"
     if container.image_id != image_id:
@@ -104,16 +106,20 @@ def _start(wanted: RenderedStack, differing: Mapping[str, str]) -> StartStack:
     return StartStack(
         item=f"{wanted.name}.containers",
         summary=f"start {wanted.name}: {reasons or 'its last rollout was cut off before its gate'}",
-        interrupts=INTERRUPTS[wanted.name] if wanted.name in differing else "",
+        interrupts=INTERRUPTS[wanted.name] if _is_replaced(wanted.name, differing) else "",
         containers=tuple(differing),
     )
 
 
+def _is_replaced(container: str, differing: Mapping[str, str]) -> bool:
+    return differing.get(container, MISSING) != MISSING
+
+
 def _must_reload(wanted: RenderedStack, state: StackState, writes: tuple[WriteFile, ...]) -> bool:
     """Also after a rollout that was cut off: nobody knows whether it still reloaded."""
-    if CADDYFILE not in wanted.files:
+    if wanted.name != "caddy":
         return False
-    return PENDING in state.files or any(write.path == CADDYFILE for write in writes)
+    return PENDING in state.files or any(write.path in RELOADED for write in writes)
 
 
 def _reload() -> ReloadCaddy:

@@ -15,7 +15,7 @@ from infra.model.stack import (
     WriteFile,
 )
 from infra.rollout import compose, files
-from infra.rollout.gate import gate_locally
+from infra.rollout.local_gate import gate_locally
 
 
 def send_images(session: Session, plan: StackPlan) -> None:

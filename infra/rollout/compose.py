@@ -20,8 +20,8 @@ def down(stack: RenderedStack) -> str:
 
 
 def reload() -> str:
-    """Caddy takes over its file through its own admin API."""
-    return "docker exec caddy caddy reload --config /etc/caddy/Caddyfile --adapter caddyfile"
+    """Caddy takes over its file through its own admin API; forced: the root beside it counts."""
+    return "docker exec caddy caddy reload --force --config /etc/caddy/Caddyfile"
 
 
 def logs(container: str) -> str:

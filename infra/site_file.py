@@ -8,23 +8,27 @@ from pydantic import ValidationError
 
 from infra.errors import BadInput
 from infra.model.site import Site
+from infra.site_problems import problems
 
 #: Bytes. A site is a page or two; a larger file is another file.
 LIMIT = 1024 * 1024
 
 
 def load_site(path: Path) -> Site:
-    """The validated site of a YAML file; BadInput lists every error in it."""
+    """The validated site of a YAML file.
+
+    Raises BadInput with a line for every problem: its path inside the file, what is wrong, and
+    what to write instead.
+    """
     data = _parsed(path, _read(path))
     try:
         return Site.model_validate(data)
     except ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
-        raise BadInput(_listed(path, lines)) from None
+        raise BadInput(_listed(path, problems(data, error))) from None
 
 
-def _listed(path: Path, problems: list[str]) -> str:
-    return "\n".join([f"{path} can't be used:", *(f"  {problem}" for problem in problems)])
+def _listed(path: Path, found: list[str]) -> str:
+    return "\n".join([f"{path} can't be used:", *(f"  {problem}" for problem in found)])
 
 
 def _read(path: Path) -> str:
@@ -36,15 +40,38 @@ def _read(path: Path) -> str:
             f"There is no site file {path}.",
             "Write one with 'meshkeeper init', or name another with --site FILE.",
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"The site file {path} can't be read: {error}.") from None
+    except OSError as error:
+        raise BadInput(f"The site file {path} can't be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"The site file {path} is no text in UTF-8.") from None
 
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path} is not YAML: {error}") from None
+        data = yaml.load(text, _UniqueKeys)  # noqa: S506 (a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        # The error's own text quotes the file, where a secret may stand.
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise BadInput(f"{path} is not YAML: line {line}: {error.problem}.") from None
+    except yaml.YAMLError:
+        raise BadInput(
+            f"{path} is not YAML: it holds characters that YAML does not allow."
+        ) from None
     if not isinstance(data, dict):
-        raise BadInput(f"{path} does not describe a site.", "See 'meshkeeper init'.")
+        raise BadInput(f"{path} describes no site.", "'meshkeeper init' writes one to start from.")
     return data
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML lets the last of two equal keys win in silence; here it is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if str(key) in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands there twice", key_node.start_mark
+                )
+            seen.add(str(key))
+        return super().construct_mapping(node, deep)

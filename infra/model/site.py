@@ -4,11 +4,12 @@ What belongs to the control machine (paths, secrets' values, Prefect's address) 
 but in infra/settings.py.
 """
 
+from collections.abc import Callable
 from ipaddress import IPv4Address
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, model_validator
 
 from infra.model.base import Model
 from infra.model.cron import check_cron, check_timezone
@@ -18,24 +19,41 @@ Domain = Annotated[
     StringConstraints(
         pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", max_length=253
     ),
+    Field(examples=["cronova.dev"]),
 ]
-Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Cron = Annotated[str, AfterValidator(check_cron)]
-Timezone = Annotated[str, AfterValidator(check_timezone)]
-Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
-Megabytes = Annotated[int, Field(ge=16, le=1_048_576)]
+Label = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"),
+    Field(examples=["vps"]),
+]
+UserName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$"), Field(examples=["linuxuser"])
+]
+Port = Annotated[int, Field(ge=1, le=65535, examples=[22])]
+Cron = Annotated[str, AfterValidator(check_cron), Field(examples=["7 * * * *"])]
+Timezone = Annotated[str, AfterValidator(check_timezone), Field(examples=["Europe/Berlin"])]
+Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$"), Field(examples=["0.29.2"])]
+Megabytes = Annotated[int, Field(ge=16, le=1_048_576, examples=[256])]
 PublicKey = Annotated[
-    str, StringConstraints(pattern=r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-\S+|sk-\S+) \S+( .*)?$")
+    str,
+    StringConstraints(pattern=r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-\S+|sk-\S+) \S+( .*)?$"),
+    Field(examples=["ssh-ed25519 AAAA… you@home"]),
 ]
-Fingerprint = Annotated[str, StringConstraints(pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")]
+Fingerprint = Annotated[
+    str,
+    StringConstraints(pattern=r"^SHA256:[A-Za-z0-9+/]{43}$"),
+    Field(examples=["SHA256:… as 'ssh-keygen -l' shows it"]),
+]
 
 
 class SecretRef(Model):
     """A secret by name; its value is in the environment or the secrets file."""
 
-    secret: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    secret: Annotated[
+        str,
+        StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$"),
+        Field(examples=["restic_password"]),
+    ]
 
 
 class PublishedPort(Model):
@@ -58,12 +76,16 @@ class Docker(Model):
 class Host(Model):
     """One machine reachable by SSH, with its desired state."""
 
-    address: str = Field(description="IP address or host name.", min_length=1)
+    address: str = Field(
+        description="IP address or host name.", min_length=1, examples=["203.0.113.10"]
+    )
     port: Port = Field(default=22, description="sshd's port.")
     first_user: UserName = Field(default="root", description="Who can log in on a new machine.")
     admin: UserName = Field(default="linuxuser", description="Who administers it afterwards.")
     admin_keys: tuple[PublicKey, ...] = Field(
-        min_length=1, description="Public SSH keys that may log in as the admin."
+        min_length=1,
+        description="Public SSH keys that may log in as the admin.",
+        examples=[["ssh-ed25519 AAAA… you@home"]],
     )
     host_key: Fingerprint | None = Field(
         default=None, description="The host key's fingerprint, as the provider shows it."
@@ -96,7 +118,10 @@ class Headscale(Model):
     host: Label
     version: Version = "0.29.2"
     subdomain: Label = "hs"
-    base_domain: Domain = Field(description="MagicDNS names end with it; not the server's domain.")
+    base_domain: Domain = Field(
+        description="MagicDNS names end with it; not the server's domain.",
+        examples=["mesh.cronova.dev"],
+    )
     users: tuple[UserName, ...] = ()
     nameservers: tuple[IPv4Address, ...] = (IPv4Address("1.1.1.1"), IPv4Address("9.9.9.9"))
     derp: Derp = Derp()
@@ -136,8 +161,12 @@ class Retention(Model):
 class Backup(Model):
     """Where snapshots go when they have left the host."""
 
-    repository: str = Field(description="restic repository: a path at home, or rest:/sftp:/s3:.")
-    password: SecretRef
+    repository: str = Field(
+        description="restic repository: a path at home, or rest:/sftp:/s3:.",
+        min_length=1,
+        examples=["~/backups/headscale"],
+    )
+    password: SecretRef = Field(examples=[{"secret": "restic_password"}])
     schedule: Cron = "7 * * * *"
     retention: Retention = Retention()
 
@@ -183,11 +212,17 @@ class Site(Model):
         return f"https://{self.headscale_name}"
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Site":
-        problems = [*_unknown_hosts(self), *_swallowed_names(self), *_port_collisions(self)]
+    def _consistent(self, info: ValidationInfo) -> "Site":
+        if info.context is PARTS_ONLY:
+            return self
+        problems = [problem for rule in RULES for problem in rule.check(self)]
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+
+#: As validation context: check each part, and not yet how they go together.
+PARTS_ONLY: dict[str, Any] = {"parts only": True}
 
 
 def published_ports(site: Site, host: str) -> tuple[PublishedPort, ...]:
@@ -227,3 +262,35 @@ def _port_collisions(site: Site) -> list[str]:
         for name, host in site.hosts.items()
         if PublishedPort(port=host.port) in published_ports(site, name)
     ]
+
+
+class Rule(NamedTuple):
+    """How parts of a site go together; `reads` are their paths, `*` for any name."""
+
+    reads: tuple[tuple[str, ...], ...]
+    check: Callable[[Site], list[str]]
+
+
+_HEADSCALE_HOST = ("stacks", "headscale", "host")
+_CADDY_HOST = ("stacks", "caddy", "host")
+
+RULES = (
+    Rule((("hosts", "*"), _HEADSCALE_HOST, _CADDY_HOST), _unknown_hosts),
+    Rule(
+        (
+            ("domain",),
+            ("stacks", "headscale", "subdomain"),
+            ("stacks", "headscale", "base_domain"),
+        ),
+        _swallowed_names,
+    ),
+    Rule(
+        (
+            ("hosts", "*", "port"),
+            _HEADSCALE_HOST,
+            _CADDY_HOST,
+            ("stacks", "headscale", "derp", "embedded"),
+        ),
+        _port_collisions,
+    ),
+)

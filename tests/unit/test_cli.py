@@ -1,0 +1,130 @@
+"""The command line: its exit codes, its JSON, and how fast it starts."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deployments.cli.arguments import COMMANDS
+from deployments.cli.flow import exit_code
+from deployments.cli.main import MODULES, main
+from infra.site_file import load_site
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("MESHKEEPER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MESHKEEPER_STATE_DIR", str(tmp_path / "state"))
+
+
+def test_init_writes_a_valid_site_and_a_password_that_only_we_can_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = tmp_path / "site.yaml"
+    assert main(["init", "--site", str(site)]) == 0
+    assert load_site(site).name == "cronova.dev"
+    assert (tmp_path / "site.schema.json").exists()
+    secrets = tmp_path / "state" / "secrets.yaml"
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o600
+    password = yaml.safe_load(secrets.read_text())["restic_password"]
+    assert len(password) >= 32
+    assert password not in capsys.readouterr().out
+
+
+def test_init_refuses_to_overwrite_a_site_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("mine")
+    assert main(["init", "--site", str(site)]) == 2
+    assert site.read_text() == "mine"
+    assert "exists and is left as it is" in capsys.readouterr().err
+
+
+def test_init_never_replaces_a_password(tmp_path: Path) -> None:
+    secrets = tmp_path / "state" / "secrets.yaml"
+    secrets.parent.mkdir()
+    secrets.write_text("restic_password: old\n")
+    assert main(["init", "--site", str(tmp_path / "site.yaml")]) == 0
+    assert secrets.read_text() == "restic_password: old\n"
+
+
+def test_init_adds_a_password_to_secrets_that_are_there(tmp_path: Path) -> None:
+    secrets = tmp_path / "state" / "secrets.yaml"
+    secrets.parent.mkdir()
+    secrets.write_text("other: value")
+    assert main(["init", "--site", str(tmp_path / "site.yaml")]) == 0
+    found = yaml.safe_load(secrets.read_text())
+    assert set(found) == {"other", "restic_password"}
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("command", ["plan", "up", "backup", "drill", "provision", "rollout"])
+def test_a_bad_site_file_ends_every_command_with_2(command: str, tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("domain: no\n")
+    assert main([command, "--site", str(site)]) == 2
+
+
+def test_an_error_is_json_for_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--json", "--site", str(tmp_path / "none.yaml")]) == 2
+    said = json.loads(capsys.readouterr().out)
+    assert said["error"] == "BadInput"
+    assert "meshkeeper init" in said["hint"]
+
+
+def test_plan_of_a_host_whose_key_is_not_pinned_touches_nothing(tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    assert main(["init", "--site", str(site)]) == 0
+    assert main(["plan", "--site", str(site)]) in (2, 3)
+
+
+def test_status_without_a_control_plane_says_how_to_start_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["status"]) == 3
+    assert "meshkeeper up" in capsys.readouterr().out
+
+
+def test_down_without_a_control_plane_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["down", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"stopped": []}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "code"),
+    [
+        ("COMPLETED", "Verified", 0),
+        ("COMPLETED", "Completed", 0),
+        ("FAILED", "Failed", 1),
+        ("FAILED", "BadInput", 2),
+        ("FAILED", "CouldNotRun", 3),
+        ("CRASHED", "Crashed", 3),
+        ("CANCELLED", "Cancelled", 3),
+    ],
+)
+def test_a_runs_state_decides_the_exit_code(kind: str, name: str, code: int) -> None:
+    assert exit_code({"type": kind, "name": name}) == code
+
+
+def test_every_command_is_there() -> None:
+    assert set(MODULES) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--site", "none.yaml"], ["status"]])
+def test_the_command_line_starts_without_prefect(arguments: list[str]) -> None:
+    program = (
+        "import sys\n"
+        "from deployments.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "sys.exit('prefect' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], check=False)
+    assert done.returncode == 0

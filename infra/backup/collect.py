@@ -3,13 +3,15 @@
 All that arrives is the word of a suspect: strict forms, bounded sizes, paths of our own.
 """
 
-from datetime import UTC, datetime, timedelta
+import math
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
 from infra.access.ssh import Session
+from infra.backup.report import snapshot_time
 from infra.backup.store import ARCHIVE
 from infra.backup.unpack import MAX_ARCHIVE
 from infra.backup.verify import CLOCK_TOLERANCE
@@ -89,17 +91,17 @@ def sidecar_problems(report: HostReport, interval_minutes: int) -> list[str]:
         problems.append(
             f"The container headscale-backup is {report.sidecar}: the host makes no snapshots by itself."
         )
-    elif _silent_for(report) > timedelta(minutes=2 * interval_minutes):
+    elif (silent := _silent_minutes(report)) > 2 * interval_minutes:
         problems.append(
-            f"The sidecar made no snapshot by itself for {_silent_for(report)} h"
+            f"The sidecar made no snapshot by itself for {silent:.0f} min"
             f" (every {interval_minutes} min expected); the last was {report.last_own or 'none'}."
         )
     return problems
 
 
-def _silent_for(report: HostReport) -> timedelta:
+def _silent_minutes(report: HostReport) -> float:
     """Since the loop's last snapshot; a loop that has just begun gets its time."""
     since = [report.sidecar_started] if report.sidecar_started else []
     if report.last_own:
-        since.append(datetime.strptime(f"{report.last_own}+0000", "%Y%m%dT%H%M%SZ%z"))
-    return report.now - max(since) if since else timedelta.max
+        since.append(snapshot_time(report.last_own))
+    return (report.now - max(since)).total_seconds() / 60 if since else math.inf

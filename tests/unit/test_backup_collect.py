@@ -1,0 +1,76 @@
+"""What the host says about its own backups, and what we make of it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from infra.backup.collect import HostReport, sidecar_problems
+
+NOW = datetime.now(UTC)
+
+
+def ago(minutes: float) -> str:
+    return f"{NOW - timedelta(minutes=minutes):%Y%m%dT%H%M%SZ}"
+
+
+def report(**said: object) -> HostReport:
+    """A host in order: the sidecar has run for days and made a snapshot half an hour ago."""
+    in_order = {
+        "fresh": ago(0),
+        "fresh_error": "",
+        "snapshots": {ago(0): 81_920},
+        "last_error": "",
+        "last_own": ago(30),
+        "sidecar": "running",
+        "sidecar_started": NOW - timedelta(days=3),
+        "now": NOW,
+    }
+    return HostReport.model_validate(in_order | said)
+
+
+def test_a_host_in_order_has_no_problems() -> None:
+    assert sidecar_problems(report(), 60) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (
+            {"fresh": None, "fresh_error": "noise_private.key is missing"},
+            "No fresh snapshot could be made: noise_private.key is missing",
+        ),
+        ({"sidecar": "exited"}, "headscale-backup is exited"),
+        ({"sidecar": "missing", "sidecar_started": None}, "headscale-backup is missing"),
+        ({"last_own": ago(121)}, "no snapshot by itself for 121 min"),
+        ({"last_own": None}, "no snapshot by itself for 4320 min"),
+        ({"now": NOW - timedelta(minutes=6)}, "The host's clock is off"),
+        ({"now": NOW + timedelta(minutes=6), "last_own": ago(0)}, "The host's clock is off"),
+    ],
+)
+def test_each_failure_of_the_sidecar_is_told(said: dict[str, object], problem: str) -> None:
+    (told,) = sidecar_problems(report(**said), 60)
+    assert problem in told
+
+
+def test_a_loop_that_has_just_begun_gets_its_time() -> None:
+    begun = NOW - timedelta(minutes=119)
+    assert sidecar_problems(report(last_own=None, sidecar_started=begun), 60) == []
+    assert sidecar_problems(report(last_own=None, sidecar_started=begun), 30) != []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"snapshots": {"../../etc/passwd": 1}},
+        {"snapshots": {ago(0): -1}},
+        {"fresh": "$(reboot)"},
+        {"fresh_error": "x" * 2_000},
+        {"sidecar": "sleeping"},
+        {"now": "soon"},
+        {"more": "than asked for"},
+    ],
+)
+def test_an_answer_of_another_form_is_refused(said: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        report(**said)

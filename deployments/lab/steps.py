@@ -44,15 +44,21 @@ class MainJob:
             Step("boot the lab", self._boot),
         ]
 
-    def steps(self) -> list[Step]:
-        """Everything, from nothing to a verdict."""
+    def mesh(self) -> list[Step]:
+        """What makes a mesh of a lab."""
         return [
-            *self.topology(),
             Step("start the control plane", self._control_plane),
             Step("provision the VPS", lambda: self._flow("provision")),
             Step("roll out headscale and caddy", lambda: self._flow("rollout")),
             Step("let two clients join", lambda: join_clients(self.lab)),
             Step("ping over the mesh", lambda: ping_over_mesh(self.lab)),
+        ]
+
+    def steps(self) -> list[Step]:
+        """Everything, from nothing to a verdict."""
+        return [
+            *self.topology(),
+            *self.mesh(),
             Step("back up", self._backup),
             Step("drill", self._drill),
         ]

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 from docker import DockerClient
-from infra.images.ensure import ensure_images
 
 from deployments.lab.boot import Lab, boot
 from deployments.lab.down import take_down
 from deployments.lab.engine import connect
 from deployments.lab.machine import Machine
 from deployments.lab.plan import TESTS
-from deployments.lab.steps import IMAGES
+from deployments.lab.steps import IMAGES, MainJob, run_steps
 from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
+from infra.images.ensure import ensure_images
 
 #: What of /proc/sys counts by itself, and is nobody's setting.
 COUNTERS = ("kernel/random/", "kernel/ns_last_pid", "kernel/pty/nr", "kernel/cad_pid")
@@ -79,6 +79,16 @@ def lab(engine: DockerClient, settings_before: MachineSettings) -> Iterator[Lab]
     yield boot(engine, TESTS)
     take_down(engine, TESTS)
     assert read_machine_settings() == settings_before
+
+
+@pytest.fixture(scope="session")
+def mesh(lab: Lab) -> Lab:
+    """The lab with its control plane up, its host provisioned, its stacks rolled out, both clients in.
+
+    All of it by the command line, as `make lab` does it; `take_down` stops the control plane.
+    """
+    run_steps(MainJob(lab.engine, lab.plan).mesh())
+    return lab
 
 
 @pytest.fixture

@@ -1,0 +1,193 @@
+"""The main job end to end: what it leaves behind, seen by its effects."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from deployments.lab.boot import Lab
+from deployments.lab.command import ask_meshkeeper, meshkeeper
+from deployments.lab.join import mesh_address, ping_over_mesh
+from deployments.lab.plan import ROOT
+
+
+@pytest.fixture
+def site_text(mesh: Lab) -> Iterator[str]:
+    """The site file's text; what a test writes into the file is undone."""
+    text = mesh.plan.site_file.read_text()
+    yield text
+    mesh.plan.site_file.write_text(text)
+
+
+def drill_objects(lab: Lab) -> list[str]:
+    """Names of all containers and networks that a drill made."""
+    names = [container.name for container in lab.engine.containers.list(all=True)]
+    names += [network.name for network in lab.engine.networks.list()]
+    return [str(name) for name in names if str(name).startswith("mk-drill")]
+
+
+def test_a_second_plan_is_empty_after_one_round_trip(mesh: Lab) -> None:
+    answer = meshkeeper(mesh.plan, "plan", "--check")
+    assert (answer["empty"], answer["round_trips"]) == (True, 1)
+
+
+def test_a_second_provision_and_rollout_touch_nothing(mesh: Lab) -> None:
+    provisioned = meshkeeper(mesh.plan, "provision")["report"]
+    rolled_out = meshkeeper(mesh.plan, "rollout")["report"]
+    assert (provisioned["changes"], provisioned["round_trips"]) == ([], 1)
+    assert (rolled_out["applied"], rolled_out["users_created"]) == ([], [])
+    assert not rolled_out["canary_enrolled"]
+
+
+def test_the_observer_finds_only_the_declared_ports_open(mesh: Lab) -> None:
+    scan = mesh.observer.check(
+        "nmap", "-Pn", "-n", "-p", "1-10000", "--open", "-T4", "-oG", "-", mesh.plan.place("vps"),
+        timeout=120,
+    )  # fmt: skip
+    assert sorted(map(int, re.findall(r"(\d+)/open/tcp", scan))) == [22, 80, 443]
+
+
+def test_passwords_and_root_are_refused(mesh: Lab) -> None:
+    offered = mesh.observer.run(
+        "ssh", "-o", "StrictHostKeyChecking=no", "-o", "PreferredAuthentications=none",
+        f"linuxuser@{mesh.plan.place('vps')}", "true",
+    )  # fmt: skip
+    assert "Permission denied (publickey)" in offered.stderr
+    effective = mesh.vps.check("sshd", "-T")
+    assert "permitrootlogin no" in effective
+    assert "passwordauthentication no" in effective
+
+
+def test_the_landing_page_is_served_with_a_certificate_by_acme(mesh: Lab) -> None:
+    page = mesh.observer.check("curl", "-sSfi", f"https://{mesh.site.domain}/")
+    assert mesh.site.domain in page
+    assert "strict-transport-security:" in page.lower()
+    moved = mesh.observer.check("curl", "-sSi", f"http://{mesh.site.domain}/")
+    assert f"location: https://{mesh.site.domain}/" in moved.lower()
+
+
+def test_headscales_own_port_is_not_public(mesh: Lab) -> None:
+    direct = mesh.observer.run("curl", "-m", "3", f"http://{mesh.plan.place('vps')}:8080/health")
+    assert direct.status != 0
+    through_caddy = f"https://{mesh.site.headscale_name}/health"
+    assert json.loads(mesh.observer.check("curl", "-sSf", through_caddy))["status"] == "pass"
+
+
+def test_clients_behind_different_routers_reach_each_other_by_name(mesh: Lab) -> None:
+    assert "pong" in ping_over_mesh(mesh)
+    other = f"{mesh.client_b.name.removeprefix(mesh.plan.prefix + '-')}.{mesh.site.stacks.headscale.base_domain}"
+    found = mesh.client_a.check("dig", "+short", other, "@100.100.100.100").strip()
+    assert found == mesh_address(mesh.client_b)
+
+
+def test_the_canarys_state_is_a_secret(mesh: Lab) -> None:
+    home = mesh.plan.settings.site_dir(mesh.site.name)
+    assert (home / "canary.state").stat().st_mode & 0o777 == 0o600
+    assert (home / "anchor.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_is_verified_and_the_next_one_tells_what_changed(mesh: Lab) -> None:
+    meshkeeper(mesh.plan, "backup")
+    mesh.vps.check("docker", "exec", "headscale", "headscale", "users", "create", "newcomer")
+    report = meshkeeper(mesh.plan, "backup")["report"]
+    assert report["problems"] == []
+    assert report["newest_verified"] in [stored["id"] for stored in report["stored"]]
+    assert any("newcomer" in change for change in report["changes"])
+
+
+def test_a_sidecar_that_lacks_a_key_fails_the_backup_and_is_named(mesh: Lab) -> None:
+    key = "/home/linuxuser/docker/vps/networking/headscale/data/derp_server_private.key"
+    mesh.vps.check("mv", key, f"{key}.away")
+    try:
+        answer, status = ask_meshkeeper(mesh.plan, "backup")
+    finally:
+        mesh.vps.check("mv", f"{key}.away", key)
+    assert (status, answer["state"]) == (1, "Failed")
+    assert "derp_server_private.key is missing or empty" in answer["message"]
+    assert ask_meshkeeper(mesh.plan, "backup")[1] == 0
+
+
+def test_a_drill_of_the_real_backup_is_verified_and_leaves_nothing(mesh: Lab) -> None:
+    meshkeeper(mesh.plan, "backup")
+    report = meshkeeper(mesh.plan, "drill")["report"]
+    assert report["verdict"] == "verified"
+    assert {proof["outcome"] for proof in report["evidence"]} == {"passed"}
+    assert len(report["evidence"]) == 6
+    assert drill_objects(mesh) == []
+
+
+def test_a_snapshot_that_is_not_there_is_no_bad_backup(mesh: Lab) -> None:
+    answer, status = ask_meshkeeper(mesh.plan, "drill", "--snapshot", "20200101T000000Z")
+    assert (status, answer["state"]) == (3, "CouldNotRun")
+
+
+def test_a_version_that_refuses_the_data_is_put_back(mesh: Lab, site_text: str) -> None:
+    """0.28 does not start on what 0.29 has touched: the gate stays red, the old one serves."""
+    mesh.plan.site_file.write_text(
+        site_text.replace("  headscale:\n", "  headscale:\n    version: 0.28.0\n", 1)
+    )
+    answer, status = ask_meshkeeper(mesh.plan, "rollout")
+    assert (status, answer["state"]) == (1, "Failed")
+    assert "Files and images are back" in answer["message"]
+    assert "Its last log lines" in answer["message"]
+    mesh.plan.site_file.write_text(site_text)
+    assert meshkeeper(mesh.plan, "plan", "--check")["empty"]
+    health = f"https://{mesh.site.headscale_name}/health"
+    assert "pass" in mesh.observer.check("curl", "-sSf", health)
+
+
+def test_a_reload_of_caddy_drops_no_request(mesh: Lab) -> None:
+    """The landing page is asked for without pause, from outside, while Caddy reloads three times."""
+    url = f"https://{mesh.site.domain}/"
+    loop = f"for i in $(seq 60); do curl -sS -o /dev/null -w '%{{http_code}}\\n' -m 5 {url}; done"
+    asking = subprocess.Popen(
+        ["docker", "exec", mesh.observer.name, "sh", "-c", loop], stdout=subprocess.PIPE, text=True
+    )
+    for _ in range(3):
+        mesh.vps.check(
+            "docker", "exec", "caddy", "caddy", "reload", "--force", "--config", "/etc/caddy/Caddyfile",
+            "--adapter", "caddyfile",
+        )  # fmt: skip
+        time.sleep(0.3)
+    codes = asking.communicate(timeout=120)[0].split()
+    assert codes == ["200"] * 60
+
+
+def test_a_killed_drill_leaves_nothing_within_a_minute(mesh: Lab) -> None:
+    drill = subprocess.Popen(
+        [sys.executable, "-c", KILLED_DRILL, str(mesh.plan.site_file)],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    seen = until(lambda: drill_objects(mesh), 90)
+    assert seen, "the drill never began"
+    os.kill(drill.pid, signal.SIGKILL)
+    drill.wait()
+    assert until(lambda: not drill_objects(mesh), 60)
+
+
+#: A drill in a process of its own, so that killing it kills the flow and not the worker.
+KILLED_DRILL = """
+import os, sys
+os.environ["MESHKEEPER_SITE"] = sys.argv[1]
+from deployments.cli.local_run import run_here
+from infra.settings import load_settings
+from infra.site_file import load_site
+settings = load_settings()
+run_here(settings, "flows.drill.restore_drill", {"site": load_site(settings.site).name})
+"""
+
+
+def until(question, patience: float) -> bool:
+    """Ask until the answer is yes; False when it is not within `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if question():
+            return True
+        time.sleep(0.5)
+    return False

@@ -11,7 +11,7 @@ from docker.errors import APIError, BuildError
 
 from infra.errors import ImageUnavailable
 from infra.images.archive import ARCHITECTURES, Content, add_bytes, add_directory, write_archive
-from infra.images.cache import cached, file_name
+from infra.images.cache import HASH_DIGITS, cached, drop_older, file_name
 from infra.images.debian import build_root
 from infra.images.engine import engine
 from infra.images.golang import build_programs
@@ -26,7 +26,8 @@ GROUP = b"root:x:0:\nnobody:x:65534:\n"
 
 def build_image(spec: ImageSpec, digest: str) -> None:
     """Load the image with these inputs into the engine; build its archive first if it is new."""
-    archive = cached("images", f"{file_name(spec.name)}-{digest[:16]}.tar")
+    name = file_name(spec.name)
+    archive = cached("images", f"{name}-{digest[:HASH_DIGITS]}.tar")
     if archive.exists():
         load(archive)
         return
@@ -35,6 +36,7 @@ def build_image(spec: ImageSpec, digest: str) -> None:
         write_image(spec, {LABEL: digest}, half)
         load(half)
         half.rename(archive)
+    drop_older(archive, name)
 
 
 def write_image(spec: ImageSpec, labels: Mapping[str, str], path: Path) -> None:

@@ -2,9 +2,13 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+#: Of an input hash, as many digits stand in a file's name.
+HASH_DIGITS = 16
 
 
 def cache_dir() -> Path:
@@ -18,6 +22,17 @@ def cached(kind: str, key: str) -> Path:
     path = cache_dir() / kind / key
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def drop_older(kept: Path, name: str) -> None:
+    """Remove the artefacts `<name>-<hash>…` that `kept` takes the place of."""
+    for older in kept.parent.glob(f"{name}-{'[0-9a-f]' * HASH_DIGITS}*"):
+        if older == kept:
+            continue
+        if older.is_dir():
+            shutil.rmtree(older)
+        else:
+            older.unlink()
 
 
 def file_name(name: str) -> str:

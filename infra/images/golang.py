@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from infra.images.cache import cache_dir, cached, exclusive
+from infra.images.cache import HASH_DIGITS, cache_dir, cached, drop_older, exclusive
 from infra.images.inputs import TOOLCHAIN_LOCK, module_hash
 from infra.images.run import BuildCommand, run_build
 from infra.images.spec import GoModule
@@ -18,7 +18,7 @@ def build_programs(module: GoModule) -> Path:
 
     One build at a time: the Go compiler uses all cores by itself. Raises `ImageUnavailable`.
     """
-    programs = cached("programs", f"{module.recipe}-{module_hash(module)[:16]}")
+    programs = cached("programs", f"{module.recipe}-{module_hash(module)[:HASH_DIGITS]}")
     with exclusive("go"):
         if not programs.exists():
             _build(module, programs)
@@ -49,6 +49,7 @@ def _build(module: GoModule, programs: Path) -> None:
         )
         shutil.copytree(scratch, f"{scratch}.whole")
     Path(f"{scratch}.whole").rename(programs)
+    drop_older(programs, module.recipe)
 
 
 def _environment() -> dict[str, str]:

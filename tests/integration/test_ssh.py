@@ -1,0 +1,113 @@
+"""The one way to a host, against a real sshd."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from infra.access.host_keys import pin_host_key
+from infra.access.ssh import Login, Session, connect
+from infra.errors import BadInput, HostKeyMismatch, LoginRefused, StepFailed, Unreachable
+
+OTHER_KEY = "SHA256:" + "A" * 43
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.fixture
+def pinned(bare_host: Callable[..., object]) -> Login:
+    return _delivered(bare_host)
+
+
+@pytest.fixture
+def session(pinned: Login) -> Iterator[Session]:
+    with connect(pinned) as opened:
+        yield opened
+
+
+def _delivered(bare_host, *, pin: bool = True) -> Login:
+    host = bare_host("ssh")
+    login = Login(
+        name="vps",
+        address=host.address,
+        user="root",
+        known_hosts=host.ssh_key.with_name("known_hosts"),
+        key_file=host.ssh_key,
+    )
+    if pin:
+        assert pin_host_key(login, host.host_key)
+    return login
+
+
+def test_no_key_is_trusted_that_was_not_pinned(bare_host) -> None:
+    login = _delivered(bare_host, pin=False)
+    with pytest.raises(BadInput, match="No host key is pinned"), connect(login):
+        pass
+    with pytest.raises(BadInput, match=r"It shows SHA256:.*hosts\.vps\.host_key"):
+        pin_host_key(login, None)
+    with pytest.raises(HostKeyMismatch, match=r"installed anew.*somebody stands between"):
+        pin_host_key(login, OTHER_KEY)
+    assert not login.known_hosts.exists()
+
+
+def test_a_pinned_key_that_changed_stops_the_connection(pinned: Login) -> None:
+    name, kind, _ = pinned.known_hosts.read_text().split()
+    another = "AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
+    pinned.known_hosts.write_text(f"{name} {kind} {another}\n")
+    with pytest.raises(HostKeyMismatch, match="somebody stands between"), connect(pinned):
+        pass
+
+
+def test_a_refused_key_is_not_a_lost_connection(pinned: Login) -> None:
+    stranger = pinned.model_copy(update={"user": "nobody"})
+    with pytest.raises(LoginRefused, match="does not accept our key"), connect(stranger):
+        pass
+
+
+def test_a_closed_port_names_the_host_and_what_to_check(pinned: Login) -> None:
+    with pinned.known_hosts.open("a") as stream:
+        stream.write(
+            pinned.known_hosts.read_text().replace(pinned.address, f"[{pinned.address}]:9")
+        )
+    closed = pinned.model_copy(update={"port": 9})
+    with (
+        pytest.raises(Unreachable, match=r"vps \(root@.*does a firewall allow it"),
+        connect(closed),
+    ):
+        pass
+
+
+def test_both_streams_are_drained_and_bounded(session: Session) -> None:
+    flood = "head -c 9000000 /dev/zero; head -c 9000000 /dev/zero >&2; exit 3"
+    output = session.run(flood)
+    assert output.status == 3
+    assert (len(output.stdout), output.dropped) == (MEBIBYTE, 9_000_000 - MEBIBYTE)
+    assert len(output.stderr) == 64 * 1024
+
+
+def test_a_failed_step_tells_host_step_and_its_last_words(session: Session) -> None:
+    with pytest.raises(StepFailed, match="vps: greet failed with exit status 4: good bye"):
+        session.check("greet", "echo good bye >&2; exit 4")
+
+
+def test_a_step_that_hangs_ends_at_its_timeout(session: Session) -> None:
+    with pytest.raises(StepFailed, match="did not end within 1 s"):
+        session.check("wait", "sleep 20", timeout=1)
+
+
+def test_a_host_that_sends_too_much_is_cut_off(session: Session) -> None:
+    with pytest.raises(StepFailed, match="more than 1000000 bytes"):
+        list(session.receive("fetch", "cat /dev/zero", limit=1_000_000))
+
+
+def test_what_is_streamed_in_and_out_is_whole(session: Session) -> None:
+    chunks = [bytes([number]) * 300_000 for number in range(40)]
+    session.send("put", "cat >/tmp/put", chunks)
+    assert b"".join(session.receive("get", "cat /tmp/put", limit=20_000_000)) == b"".join(chunks)
+
+
+def test_a_command_that_does_not_read_its_input_does_not_hang(session: Session) -> None:
+    assert session.send("ignore", "echo done", [b"x" * 100_000] * 100) == b"done\n"
+
+
+def test_a_host_that_dies_is_unreachable(bare_host, pinned: Login) -> None:
+    with connect(pinned) as session, pytest.raises(Unreachable, match=r"vps: .*connection broke"):
+        session.check("die", "sleep 0.2; pkill -KILL sshd-session; sleep 20", timeout=30)

@@ -23,7 +23,7 @@ ROOT = f"{ROOT_FOLDER}/pki/authorities/local/root.crt"
 #: The three views that a client can be shown, by file name.
 RESTORED, REMEMBERED, REPLACED = "restored", "remembered", "replaced"
 
-_SERVER_KEY = re.compile(r"^mkey:[0-9a-f]{64}$")
+_SERVER_KEY = re.compile(r"^mkey:[0-9a-f]{64}\Z")
 
 
 def start(world: World, image: str, server_key: str | None) -> None:

@@ -17,7 +17,7 @@ RESTORED, SUCCESSOR = "headscale", "headscale-successor"
 START_LIMIT = 20.0
 _PAUSE = 0.1
 
-_IMAGE = re.compile(r"^headscale/headscale:\d+\.\d+\.\d+$")
+_IMAGE = re.compile(r"^headscale/headscale:\d+\.\d+\.\d+\Z")
 
 
 def official_image(image: str) -> str:

@@ -54,7 +54,7 @@ class ControlMachine:
         state = restore_drill(DrillRequest(site="drill.test"), return_state=True)
         artifact = Artifact.get("restore-drill-json")
         assert artifact is not None
-        return state, DrillReport.model_validate(artifact.data)
+        return state, DrillReport.model_validate_json(str(artifact.data))
 
 
 def control_machine(

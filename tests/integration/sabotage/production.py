@@ -5,6 +5,7 @@ The server runs on the rendered templates; snapshots come from the sidecar's own
 
 import io
 import json
+import os
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +27,8 @@ from infra.model.snapshot import Manifest
 from infra.model.stack import CANARY_TAG
 from infra.rollout.render import SIDECAR_IMAGE, render_stacks
 
-PREFIX = "mk-test-production"
+STEM = "mk-test-production-"
+PREFIX = f"{STEM}{os.getpid()}"
 CLIENT_IMAGE = "tailscale/tailscale:v1.102.3"
 ROOT = "/data/caddy/pki/authorities/local/root.crt"
 STATE = "/state/tailscaled.state"
@@ -90,11 +92,20 @@ def running_mesh(docker: DockerClient, site: Site, folder: Path) -> Iterator[Mes
 
 
 def clear(docker: DockerClient) -> None:
-    for container in docker.containers.list(all=True):
-        if container.name.startswith(PREFIX):
+    """Remove our own production, and those of test runs that were killed."""
+    for container in docker.containers.list(all=True, ignore_removed=True):
+        if is_ours(str(container.name)):
             container.remove(force=True, v=True)
-    for network in docker.networks.list(names=[PREFIX]):
-        network.remove()
+    for network in docker.networks.list():
+        if is_ours(str(network.name)):
+            network.remove()
+
+
+def is_ours(name: str) -> bool:
+    if not name.startswith(STEM):
+        return False
+    owner = name.removeprefix(STEM).partition("-")[0]
+    return owner == str(os.getpid()) or not Path("/proc", owner).exists()
 
 
 def lost_production(docker: DockerClient, site: Site, folder: Path) -> Production:

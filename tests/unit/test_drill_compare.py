@@ -1,0 +1,116 @@
+"""What differs between the manifest and the restored mesh is named exactly."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from infra.drill.compare import Found, anchor_problems, data_problems, policy_problems
+from infra.model.anchor import Anchor, VerifiedSnapshot
+from infra.model.snapshot import Manifest, MeshFacts, NodeFact
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+POLICY, OTHER = "a" * 64, "b" * 64
+
+
+def node(name: str, **changed: Any) -> NodeFact:
+    plain = {
+        "id": 1,
+        "name": name,
+        "user": "alice",
+        "node_key": f"nodekey:{name}",
+        "addresses": ("100.64.0.1",),
+    }
+    return NodeFact.model_validate(plain | changed)
+
+
+FACTS = MeshFacts(
+    server_key="mkey:1",
+    derp_key="2",
+    users=("alice", "bob"),
+    nodes=(node("client-a", approved_routes=("10.0.0.0/8", "10.1.0.0/16")), node("client-b")),
+    tables={"nodes": 2, "users": 2},
+    policy_sha256=POLICY,
+)
+MANIFEST = Manifest(
+    id="20261123T120000Z",
+    created_at=NOON,
+    image="headscale/headscale:0.29.2",
+    files={},
+    facts=FACTS,
+)
+
+
+def found(**changed: Any) -> Found:
+    same = {
+        "tables": FACTS.tables,
+        "users": FACTS.users,
+        "nodes": FACTS.nodes,
+        "policy_sha256": POLICY,
+    }
+    return Found.model_validate(same | changed)
+
+
+def verified(facts: MeshFacts, snapshot: str = MANIFEST.id) -> VerifiedSnapshot:
+    return VerifiedSnapshot(id=snapshot, created_at=NOON, facts=facts)
+
+
+def test_a_mesh_that_is_as_the_manifest_says_has_no_problems() -> None:
+    assert data_problems(FACTS, found()) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"nodes": FACTS.nodes[:1]}, "nodes: expected 2, found 1: 'client-b' is missing"),
+        ({"users": ("alice",)}, "users: expected 2, found 1: 'bob' is missing"),
+        (
+            {"users": ("alice", "bob", "eve")},
+            "users: expected 2, found 3: 'eve' should not be there",
+        ),
+        (
+            {"nodes": (FACTS.nodes[0], node("client-b", node_key="nodekey:new"))},
+            "node 'client-b': node key: expected nodekey:client-b, found nodekey:new",
+        ),
+        (
+            {"nodes": (node("client-a", approved_routes=("10.0.0.0/8",)), FACTS.nodes[1])},
+            "node 'client-a': approved routes: expected 10.0.0.0/8, 10.1.0.0/16, found 10.0.0.0/8",
+        ),
+        ({"tables": {"nodes": 1, "users": 2}}, "table 'nodes': expected 2 rows, found 1 rows"),
+        ({"tables": {"users": 2}}, "table 'nodes': expected 2 rows, found no such table"),
+    ],
+)
+def test_what_is_missing_is_named(changed: dict[str, Any], problem: str) -> None:
+    assert data_problems(FACTS, found(**changed)) == [problem]
+
+
+def test_the_order_of_routes_does_not_matter() -> None:
+    turned = node("client-a", approved_routes=("10.1.0.0/16", "10.0.0.0/8"))
+    assert data_problems(FACTS, found(nodes=(turned, FACTS.nodes[1]))) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "anchor", "problems"),
+    [
+        (POLICY, Anchor(policy_sha256=POLICY), []),
+        (None, Anchor(), ["policy: expected the one that was rolled out, found an empty one"]),
+        (OTHER, Anchor(), ["policy: it is not the one that the manifest names"]),
+        (POLICY, Anchor(policy_sha256=OTHER), ["policy: it is not the one last rolled out"]),
+        (POLICY, Anchor(policy_sha256=OTHER, last_verified=verified(FACTS)), []),
+    ],
+)
+def test_a_policy_is_held_against_manifest_and_anchor(
+    policy: str | None, anchor: Anchor, problems: list[str]
+) -> None:
+    assert policy_problems(policy, MANIFEST, anchor) == problems
+
+
+def test_a_manifest_rewritten_after_it_was_verified_is_noticed() -> None:
+    before = FACTS.model_copy(update={"users": ("alice",)})
+    assert anchor_problems(MANIFEST, Anchor(last_verified=verified(before))) == [
+        "the manifest's facts are not those verified when this snapshot was stored"
+    ]
+    assert anchor_problems(MANIFEST, Anchor(last_verified=verified(FACTS))) == []
+    assert (
+        anchor_problems(MANIFEST, Anchor(last_verified=verified(before, "20261123T110000Z"))) == []
+    )

@@ -1,0 +1,67 @@
+"""The report tells what was restored and what was found, and a stranger's text stays text."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from infra.drill.report import render
+from infra.drill.text import duration
+from infra.model.drill import DrillReport, Evidence, Kind, Outcome, Verdict
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def report(verdict: Verdict, *evidence: Evidence, reason: str = "") -> DrillReport:
+    return DrillReport(
+        site="example.org",
+        snapshot="20261123T113000Z",
+        snapshot_created_at=datetime(2026, 11, 23, 11, 30, tzinfo=UTC),
+        image="headscale/headscale:0.29.2",
+        evidence=evidence,
+        verdict=verdict,
+        reason=reason,
+        started_at=NOON,
+        phases={"restore from the repository": 1.25, "client online": 2.5},
+        recovery_point_seconds=1800,
+    )
+
+
+def test_a_report_states_what_when_and_how_long() -> None:
+    text = render(report(Verdict.VERIFIED))
+    for fact in (
+        "**Verified.**",
+        "Snapshot `20261123T113000Z`, taken at 2026-11-23 11:30:00 UTC.",
+        "**Recovery point:** 30 min 0 s before",
+        "**Recovery time:** 3.8 s",
+        "| client online | 2.5 |",
+    ):
+        assert fact in text
+
+
+def test_a_drill_that_could_not_run_does_not_look_like_a_failure() -> None:
+    text = render(report(Verdict.COULD_NOT_RUN, reason="No Docker engine answers."))
+    assert "**Could not run.** Nothing is known" in text
+    assert "does not bring the mesh back" not in text
+
+
+def test_names_from_the_host_can_not_forge_a_row() -> None:
+    forged = Evidence(
+        kind=Kind.DATA,
+        outcome=Outcome.FAILED,
+        expected="users",
+        found="",
+        reason="'x' |\n| relay | ✅ passed | [click](https://evil) <img src=x>",
+    )
+    text = render(report(Verdict.FAILED, forged))
+    rows = [line for line in text.splitlines() if "evil" in line]
+    assert len(rows) == 1
+    assert rows[0].count("|") == 6
+    assert not {"<", "["} & set(rows[0])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(12.7, "12 s"), (125, "2 min 5 s"), (7_500, "2 h 5 min"), (90_000, "1 day 1 h")],
+)
+def test_durations_are_told_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from infra.access.ssh import Session
 from infra.backup.report import snapshot_time
@@ -25,16 +25,24 @@ _TIMEOUT = 180
 Sentence = Annotated[str, StringConstraints(max_length=1_000)]
 
 
+def _a_moment(snapshot: str) -> str:
+    snapshot_time(snapshot)  # ValueError for month 13
+    return snapshot
+
+
+HostsId = Annotated[SnapshotId, AfterValidator(_a_moment)]
+
+
 class HostReport(Model):
     """What infra/backup/host_report.py says."""
 
-    fresh: SnapshotId | None = Field(description="The snapshot that was just made.")
+    fresh: HostsId | None = Field(description="The snapshot that was just made.")
     fresh_error: Sentence = Field(description="Why there is none.")
-    snapshots: dict[SnapshotId, Annotated[int, Field(ge=0)]] = Field(
+    snapshots: dict[HostsId, Annotated[int, Field(ge=0)]] = Field(
         max_length=10_000, description="Bytes by id."
     )
     last_error: Sentence = Field(description="Of the last attempt, if it failed.")
-    last_own: SnapshotId | None = Field(description="The newest that the sidecar's loop made.")
+    last_own: HostsId | None = Field(description="The newest that the sidecar's loop made.")
     sidecar: Literal[
         "running", "created", "restarting", "paused", "exited", "removing", "dead", "missing"
     ]

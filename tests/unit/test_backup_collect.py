@@ -65,6 +65,7 @@ def test_a_loop_that_has_just_begun_gets_its_time() -> None:
         {"snapshots": {"../../etc/passwd": 1}},
         {"snapshots": {ago(0): -1}},
         {"fresh": "$(reboot)"},
+        {"last_own": "20261399T990000Z"},
         {"fresh_error": "x" * 2_000},
         {"sidecar": "sleeping"},
         {"now": "soon"},

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def live(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         yield writer
 
 
-def copy(tmp_path: Path) -> tuple[dict[str, object], Path]:
+def copy(tmp_path: Path) -> tuple[dict[str, Any], Path]:
     target = tmp_path / "copy.sqlite"
     with closing(snapshot.open_live(tmp_path / snapshot.DATABASE)) as reader:
         return snapshot.copy_database(reader, target), target
@@ -85,7 +86,7 @@ def test_users_and_nodes_are_stated_as_headscale_stores_them(
     facts, _ = copy(tmp_path)
 
     assert facts["users"] == ["alice", "bob@example.org"]
-    laptop, canary = facts["nodes"]  # type: ignore[misc]
+    laptop, canary = facts["nodes"]
     assert laptop["approved_routes"] == ["10.0.0.0/8"]
     assert canary == {
         "id": 2,

@@ -52,9 +52,7 @@ def create_tag_key(tag: str, valid: str = "10m") -> Argv:
 
 def parse_users(output: bytes) -> tuple[User, ...]:
     """Raises StepFailed for anything but a list of users; so do all parsers here."""
-    return tuple(
-        User(id=int(_field(user, "id")), name=str(user.get("name") or "")) for user in _rows(output)
-    )
+    return tuple(User(id=_number(user), name=str(user.get("name") or "")) for user in _rows(output))
 
 
 def parse_nodes(output: bytes) -> tuple[NodeFact, ...]:
@@ -81,7 +79,7 @@ def _node(row: Mapping[str, Any]) -> NodeFact:
     try:
         owner = str((row.get("user") or {}).get("name") or "")
         return NodeFact(
-            id=int(_field(row, "id")),
+            id=_number(row),
             name=str(row.get("given_name") or row.get("givenName") or row.get("name") or ""),
             user="" if owner == NOBODY else owner,
             node_key=str(row.get("node_key") or row.get("nodeKey") or ""),
@@ -110,7 +108,9 @@ def _loaded(output: bytes) -> Any:
         ) from error
 
 
-def _field(row: Mapping[str, Any], name: str) -> Any:
-    if row.get(name) is None:
-        raise StepFailed(f"headscale's answer lacks {name!r}.", _UNREADABLE)
-    return row[name]
+def _number(row: Mapping[str, Any]) -> int:
+    """The row's id; 0.30 writes numbers as strings."""
+    try:
+        return int(row["id"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StepFailed("headscale's answer lacks a number.", _UNREADABLE) from error

@@ -47,7 +47,7 @@ def timezone(name: str) -> str:
 
 def admin(change: SetAdmin) -> str:
     user = quote(change.user)
-    keys = "".join(f"{key}\n" for key in change.keys)
+    keys = "".join(f"{key}\n" for key in change.public_keys)
     return f"""\
 id {user} >/dev/null 2>&1 || useradd --create-home {user}
 usermod --shell /bin/bash --append --groups sudo {user}

@@ -80,7 +80,8 @@ class SetAdmin(Change):
 
     kind: Literal["admin"] = "admin"
     user: str
-    keys: tuple[str, ...] = Field(description="Public keys; no others will be able to log in.")
+    # Not `keys`: what has such an attribute passes for a mapping (Prefect calls dict() on it).
+    public_keys: tuple[str, ...] = Field(description="No others will be able to log in.")
     sudoers: str = Field(description="Text of the sudo drop-in.")
 
 

@@ -76,7 +76,7 @@ def _admin(host: Host, state: HostState) -> Iterable[SetAdmin]:
             summary=f"administrator {host.admin}: {', '.join(reasons)}",
             detail=_foreign_keys(host, state),
             user=host.admin,
-            keys=host.admin_keys,
+            public_keys=host.admin_keys,
             sudoers=sudoers,
         )
 

@@ -20,7 +20,7 @@ SAID = {"item": "host.x", "summary": "…"}
 CHANGES: list[HostChange] = [
     InstallPackages(**SAID, packages=("sudo", "ufw")),
     SetTimezone(**SAID, timezone="Europe/Berlin"),
-    SetAdmin(**SAID, user="linuxuser", keys=("ssh-ed25519 AAAA it's me",), sudoers="x\n"),
+    SetAdmin(**SAID, user="linuxuser", public_keys=("ssh-ed25519 AAAA it's me",), sudoers="x\n"),
     HardenSshd(**SAID, drop_in="PermitRootLogin no\n"),
     SetFirewall(**SAID, ports=("22/tcp",), rules=("allow tcp 22",), block="# BEGIN meshkeeper\n"),
     SetDocker(**SAID, packages=("docker.io",), daemon="{}\n"),

@@ -15,8 +15,11 @@ from deployments.lab.join import join_clients, ping_over_mesh
 from deployments.lab.plan import LabPlan
 from deployments.lab.relay import MAP_IMAGE, RELAY_IMAGE
 from deployments.lab.vps import IMAGE as VPS_IMAGE
+from infra.errors import CouldNotRun
 
 IMAGES = (VPS_IMAGE, NODE_IMAGE, ACME_IMAGE, RELAY_IMAGE, MAP_IMAGE)
+
+BACKUP_SECONDS = 90
 
 
 class Step(NamedTuple):
@@ -27,12 +30,11 @@ class Step(NamedTuple):
 
 
 class MainJob:
-    """The main job's steps on one lab; keeps the reports that the summary shows."""
+    """The main job's steps on one lab; keeps the drill's report for the summary."""
 
     def __init__(self, engine: DockerClient, plan: LabPlan) -> None:
         self.engine, self.plan = engine, plan
         self.lab = Lab(plan, engine)
-        self.backup: Json = {}
         self.drill: Json = {}
         self.drill_exit_code = 0
 
@@ -48,8 +50,8 @@ class MainJob:
         """What makes a mesh of a lab."""
         return [
             Step("start the control plane", self._control_plane),
-            Step("provision the VPS", lambda: self._flow("provision")),
-            Step("roll out headscale and caddy", lambda: self._flow("rollout")),
+            Step("provision the VPS", lambda: self._changes("provision", "changes")),
+            Step("roll out headscale and caddy", lambda: self._changes("rollout", "applied")),
             Step("let two clients join", lambda: join_clients(self.lab)),
             Step("ping over the mesh", lambda: ping_over_mesh(self.lab)),
         ]
@@ -77,17 +79,27 @@ class MainJob:
         meshkeeper(self.plan, "up")
         return f"http://127.0.0.1:{self.plan.ui_port}"
 
-    def _flow(self, name: str) -> str:
-        return _message(meshkeeper(self.plan, name))
+    def _changes(self, flow: str, key: str) -> str:
+        """Run a flow whose report lists what it changed under `key`."""
+        changed = meshkeeper(self.plan, flow)["report"][key]
+        return f"{len(changed)} changes" if changed else "nothing to change"
 
     def _backup(self) -> str:
-        self.backup = meshkeeper(self.plan, "backup")
-        return _message(self.backup)
+        """Again for a while where it could not run: the hourly one may be at work just now."""
+        deadline = time.monotonic() + BACKUP_SECONDS
+        while True:
+            try:
+                report = meshkeeper(self.plan, "backup")["report"]
+                return f"snapshot {report['newest_verified']} is verified and stored"
+            except CouldNotRun:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(5)
 
     def _drill(self) -> str:
         """A verdict other than *verified* is a result to show, not an end before the summary."""
         self.drill, self.drill_exit_code = ask_meshkeeper(self.plan, "drill")
-        return _message(self.drill)
+        return str(self.drill.get("message"))
 
 
 def run_steps(steps: list[Step]) -> None:
@@ -97,7 +109,3 @@ def run_steps(steps: list[Step]) -> None:
         began = time.monotonic()
         told = step.run()
         print(f"      {time.monotonic() - began:6.1f} s  {told}", flush=True)
-
-
-def _message(answer: Json) -> str:
-    return str(answer.get("message") or answer.get("state", "done"))

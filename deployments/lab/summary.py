@@ -6,9 +6,12 @@ from rich.table import Table
 from deployments.lab.command import Json, meshkeeper
 from deployments.lab.steps import MainJob
 
+#: Columns, also where the output goes to a file.
+WIDTH = 120
+
 
 def print_summary(job: MainJob) -> None:
-    console = Console()
+    console = Console(width=max(Console().width, WIDTH))
     console.print(_what_runs(job))
     console.print("\n[bold]The plan of a second run[/bold]")
     console.print(_plan_text(meshkeeper(job.plan, "plan")), markup=False)
@@ -50,7 +53,9 @@ def _print_drill(console: Console, job: MainJob) -> None:
     if not report:
         console.print(f"\nThe drill: {job.drill.get('message')}", markup=False)
         return
-    console.print(f"\n[bold]The drill's verdict: {report['verdict']}[/bold]  {report['reason']}")
+    console.print(
+        f"\n[bold]The drill's verdict: {report['verdict']}[/bold]  {report['reason']}".rstrip()
+    )
     table = Table()
     for column in ("evidence", "outcome", "found", "seconds"):
         table.add_column(column)
@@ -70,6 +75,6 @@ def _print_next(console: Console, job: MainJob) -> None:
     for text, line in (
         ("look at the drill's report in the UI, under Artifacts", f"http://127.0.0.1:{job.plan.ui_port}/artifacts"),
         ("let a client ask the other by name", f"docker exec {job.plan.name('client-a')} ping -c 2 client-b"),
-        ("see every backup lead to a verdict", command.format("drill")),
+        ("drill again, with every step shown", command.format("drill")),
     ):  # fmt: skip
         console.print(f"  {text}:\n    {line}", markup=False, soft_wrap=True)

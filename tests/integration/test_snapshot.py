@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker import DockerClient
@@ -88,7 +89,12 @@ def start(engine: DockerClient, folder: Path) -> Stack:
         (folder / path).write_text(file.content)
     for name in ("data", "backups"):
         (folder / name).mkdir()
-    shared = {"read_only": True, "cap_drop": ["ALL"], "network": PREFIX, "detach": True}
+    shared: dict[str, Any] = {
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "network": PREFIX,
+        "detach": True,
+    }
     config, data = f"{folder}/config:/etc/headscale:ro", f"{folder}/data:/var/lib/headscale"
     image = f"headscale/headscale:{site().stacks.headscale.version}"
     headscale = engine.containers.run(
@@ -202,7 +208,7 @@ def test_a_write_that_fails_leaves_no_half_snapshot(stack: Stack) -> None:
     script = "ulimit -f 4; python3 /backup/snapshot.py"
     status, output = stack.sidecar.exec_run(["sh", "-c", script])
     assert (status, stack.archives()) == (1, before), output
-    assert "File too large" in (stack.backups / "last-error").read_text()
+    assert "no snapshot was written" in (stack.backups / "last-error").read_text()
     assert not (stack.backups / ".draft").exists()
 
 

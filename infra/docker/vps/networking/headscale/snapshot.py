@@ -52,7 +52,9 @@ def main() -> int:
     try:
         print(take(places))
     except Exception as error:  # noqa: BLE001 - whatever it was, the next flow has to see it
-        sentence = f"{error}" if isinstance(error, SnapshotError) else f"Unexpected: {error!r}"
+        sentence = f"{error}"
+        if not isinstance(error, SnapshotError):
+            sentence = f"{type(error).__name__}: {error}: no snapshot was written."
         note_failure(places.backups, sentence)
         print(sentence, file=sys.stderr)
         return 1

@@ -1,5 +1,6 @@
 """A lab of the tests' own, booted from nothing and taken away again."""
 
+import fcntl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,12 +74,15 @@ def settings_before() -> MachineSettings:
 
 @pytest.fixture(scope="session")
 def lab(engine: DockerClient, settings_before: MachineSettings) -> Iterator[Lab]:
-    """The tests' lab; what a killed run left behind goes first."""
-    take_down(engine, TESTS)
-    ensure_images(list(IMAGES))
-    yield boot(engine, TESTS)
-    take_down(engine, TESTS)
-    assert read_machine_settings() == settings_before
+    """The tests' lab; what a killed run left behind goes first. Another run waits for its end."""
+    TESTS.directory.parent.mkdir(exist_ok=True)
+    with TESTS.directory.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        take_down(engine, TESTS)
+        ensure_images(list(IMAGES))
+        yield boot(engine, TESTS)
+        take_down(engine, TESTS)
+        assert read_machine_settings() == settings_before
 
 
 @pytest.fixture(scope="session")

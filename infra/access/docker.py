@@ -1,5 +1,8 @@
 """The Docker engine of the control machine."""
 
+import os
+from functools import cache
+
 import docker
 from docker.errors import DockerException
 from requests.exceptions import RequestException
@@ -11,12 +14,12 @@ TIMEOUT = 60
 
 
 def engine() -> docker.DockerClient:
-    """A client of the local engine ($DOCKER_HOST, or its socket).
+    """The client of the local engine ($DOCKER_HOST, or its socket), one for the whole process.
 
     Raises DockerUnavailable when none answers.
     """
     try:
-        client = docker.from_env(timeout=TIMEOUT)
+        client = _client(os.environ.get("DOCKER_HOST"))
         client.ping()
     except (DockerException, RequestException, ValueError) as error:
         raise DockerUnavailable(
@@ -24,6 +27,12 @@ def engine() -> docker.DockerClient:
             "Start it ('systemctl start docker'), and check $DOCKER_HOST with 'docker info'.",
         ) from None
     return client
+
+
+@cache
+def _client(_host: str | None) -> docker.DockerClient:
+    # More connections than threads that ask at once, so that none is thrown away.
+    return docker.from_env(timeout=TIMEOUT, max_pool_size=32)
 
 
 def _last_cause(error: BaseException) -> str:

@@ -5,6 +5,7 @@ import re
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,8 @@ def execute(world: World, role: str, command: Sequence[str]) -> bytes:
     step = f"{' '.join(command[:3])!r} in the drill's {role}"
     try:
         run = api.exec_create(world.named(role), list(command))["Id"]
-        output, errors = _read(api.exec_start(run, stream=True, demux=True), step)
+        with closing(api.exec_start(run, stream=True, demux=True)) as stream:
+            output, errors = _read(stream, step)
         status = api.exec_inspect(run)["ExitCode"]
     except NotFound:
         raise StepFailed(f"{step} can't be run: that container is gone.") from None

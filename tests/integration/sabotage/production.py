@@ -27,7 +27,7 @@ from infra.model.snapshot import Manifest
 from infra.model.stack import CANARY_TAG
 from infra.rollout.render import SIDECAR_IMAGE, render_stacks
 
-STEM = "mk-test-production-"
+STEM = "mk-d-production-"
 PREFIX = f"{STEM}{os.getpid()}"
 CLIENT_IMAGE = "tailscale/tailscale:v1.102.3"
 ROOT = "/data/caddy/pki/authorities/local/root.crt"

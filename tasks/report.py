@@ -3,7 +3,7 @@
 from prefect.artifacts import Artifact, create_markdown_artifact
 from pydantic import BaseModel
 
-#: The type of the artifact that holds a run's report as JSON.
+#: The type of the artifact that holds a run's report; Prefect keeps it as JSON text.
 REPORT_TYPE = "report"
 
 

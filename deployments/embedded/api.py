@@ -23,7 +23,13 @@ class Api:
     def __init__(self, url: str) -> None:
         self._url = url
         # The server is on this machine: a proxy from the environment must not get in between.
-        self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        # No connection is kept open, so there is none to close.
+        self._client = httpx.Client(
+            base_url=url,
+            timeout=30,
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
 
     def healthy(self) -> bool:
         try:

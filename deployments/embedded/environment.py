@@ -45,6 +45,7 @@ def local_environment(settings: Settings) -> dict[str, str]:
     own = {
         "PREFECT_HOME": str(settings.prefect_home),
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
         "MESHKEEPER_SITE": str(settings.site),
         "MESHKEEPER_STATE_DIR": str(settings.state),
     }

@@ -1,0 +1,130 @@
+"""`up`, `down`, `status` with real processes, and what a power cut leaves behind."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from deployments.embedded.api import Api
+from deployments.embedded.environment import MARKER
+from deployments.embedded.processes import carrying
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
+    """The first true answer of `what`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.3)
+    raise AssertionError(f"not within {seconds} s")
+
+
+def test_up_starts_server_and_worker_and_again_changes_nothing(control_plane: Any) -> None:
+    before = control_plane.pids()
+    code, answer = control_plane.call("up")
+    assert code == 0
+    assert answer["url"] == control_plane.url
+    assert control_plane.pids() == before
+
+
+def test_the_server_listens_on_this_machine_only(control_plane: Any) -> None:
+    port = f":{control_plane.port:04X}"
+    lines = Path("/proc/net/tcp").read_text().splitlines()
+    listening = [line.split()[1] for line in lines if f"{port} 00000000:0000" in line]
+    assert listening == [f"0100007F{port}"]
+
+
+def test_a_page_of_another_origin_may_not_read_the_api(control_plane: Any) -> None:
+    answer = httpx.get(
+        f"{control_plane.url}/api/health", headers={"Origin": "https://evil.example"}
+    )
+    assert answer.headers.get("access-control-allow-origin") != "https://evil.example"
+    assert answer.headers.get("access-control-allow-origin") != "*"
+
+
+def test_every_deployment_has_the_sites_schedule_and_defaults(control_plane: Any) -> None:
+    found = {d["name"]: d for d in Api(f"{control_plane.url}/api").deployments()}
+    assert set(found) == {"provision", "rollout", "hourly", "weekly"}
+    assert all(d["parameters"] == {"request": {"site": "cronova.dev"}} for d in found.values())
+    crons = {name: [s["schedule"]["cron"] for s in d["schedules"]] for name, d in found.items()}
+    site = yaml.safe_load(control_plane.site.read_text())
+    assert crons == {
+        "provision": [],
+        "rollout": [],
+        "hourly": [site["backup"]["schedule"]],
+        "weekly": [site["drill"]["schedule"]],
+    }
+    assert all(d["path"] is None and not d["pull_steps"] for d in found.values())
+
+
+def test_a_command_follows_its_run_and_ends_with_its_exit_code(control_plane: Any) -> None:
+    process = control_plane.start("provision")
+    out, progress = process.communicate(timeout=120)
+    assert process.returncode == 3, out + progress
+    assert "CouldNotRun" in out
+    assert "Running" in progress
+
+
+def test_a_request_that_makes_no_sense_is_bad_input(control_plane: Any) -> None:
+    code, answer = control_plane.call("drill", "--snapshot", "yesterday")
+    assert (code, answer["error"]) == (2, "BadInput")
+
+
+def test_without_a_control_plane_a_flow_runs_in_the_commands_process(
+    site_of_a_dead_host: Any, tmp_path: Any
+) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(site_of_a_dead_host.site.read_text())
+    (tmp_path / "meshkeeper.env").write_text(
+        f"MESHKEEPER_STATE_DIR={tmp_path / 'state'}\nMESHKEEPER_UI_PORT=1\n"
+    )
+    alone = type(site_of_a_dead_host)(site, tmp_path / "state", 1)
+    code, answer = alone.call("provision")
+    assert (code, answer["state"]) == (3, "CouldNotRun")
+
+
+def test_after_a_power_cut_the_next_run_is_not_blocked(control_plane: Any) -> None:
+    api = Api(f"{control_plane.url}/api")
+    values = yaml.safe_load(control_plane.site.read_text())
+    with socket.create_server(("127.0.0.1", values["hosts"]["vps"]["port"])):  # never says a word
+        process = control_plane.start("provision")
+        wait_for(lambda: api.runs(state={"type": {"any_": ["RUNNING"]}}))
+        for pid in control_plane.pids().values():
+            os.kill(pid, signal.SIGKILL)
+        process.kill()
+        process.communicate()
+        assert control_plane.call("status")[0] == 3
+        assert control_plane.call("up")[0] == 0
+    assert {run["state_name"] for run in api.runs(state={"type": {"any_": ["CRASHED"]}})} == {
+        "Crashed"
+    }
+    code, answer = control_plane.call("provision")
+    assert (code, answer["state"]) == (3, "CouldNotRun")
+
+
+def test_a_taken_port_is_told_in_one_sentence(site_of_a_dead_host: Any, tmp_path: Any) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(site_of_a_dead_host.site.read_text())
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        (tmp_path / "meshkeeper.env").write_text(
+            f"MESHKEEPER_STATE_DIR={tmp_path / 'state'}\nMESHKEEPER_UI_PORT={port}\n"
+        )
+        alone = type(site_of_a_dead_host)(site, tmp_path / "state", port)
+        code, answer = alone.call("up")
+    assert code == 3
+    assert answer["message"] == f"Port {port} on 127.0.0.1 is taken by another program."
+
+
+def test_down_stops_all_of_this_control_plane_and_nothing_else(control_plane: Any) -> None:
+    code, answer = control_plane.call("down")
+    assert (code, answer["stopped"]) == (0, ["worker", "server"])
+    assert carrying(MARKER, str(control_plane.state)) == []
+    assert control_plane.call("status")[0] == 3

@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from deployments.cli.answer import Answer
 from infra.host.observe import observe
@@ -23,17 +23,28 @@ def run(arguments: Namespace) -> Answer:
     site = load_site(settings.site)
     targets = [Target(settings, site, host) for host in site.hosts]
     with ThreadPoolExecutor(max_workers=8) as hosts:
-        found = [plan for of_host in hosts.map(plan_target, targets) for plan in of_host]
+        seen = list(hosts.map(plan_target, targets))
+    found = [plan for host in seen for plan in host.plans]
     changed = any(not plan.empty for plan in found)
-    return Answer(
-        "\n".join(plan.describe() for plan in found),
-        {"site": site.name, "changes": changed, "plans": [_data(plan) for plan in found]},
-        CHANGES if changed and arguments.check else 0,
-    )
+    data = {
+        "site": site.name,
+        "changes": changed,
+        "plans": [_data(plan) for plan in found],
+        "round_trips": sum(host.round_trips for host in seen),
+    }
+    text = "\n".join(plan.describe() for plan in found)
+    return Answer(text, data, CHANGES if changed and arguments.check else 0)
 
 
-def plan_target(target: Target) -> list[Plan[Any]]:
-    """The host's plan, and one per stack on it."""
+class Seen(NamedTuple):
+    """A host's plan, then one per stack on it, and how many commands it took to make them."""
+
+    plans: list[Plan[Any]]
+    round_trips: int
+
+
+def plan_target(target: Target) -> Seen:
+    """Connect once, look once, plan."""
     site, host = target.site, target.host
     stacks = {
         name: stack
@@ -45,7 +56,7 @@ def plan_target(target: Target) -> list[Plan[Any]]:
         seen = observe(session, query(site, host, stacks))
     of_host = plan_host(site.hosts[host], published_ports(site, host), seen.host)
     ids = recorded_ids(target.settings, site.name, images)
-    return [of_host, *plans(stacks, ids, seen).values()]
+    return Seen([of_host, *plans(stacks, ids, seen).values()], session.round_trips)
 
 
 def _data(plan: Plan[Any]) -> dict[str, Any]:

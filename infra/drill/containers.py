@@ -5,7 +5,6 @@ import re
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +129,12 @@ def execute(world: World, role: str, command: Sequence[str]) -> bytes:
     step = f"{' '.join(command[:3])!r} in the drill's {role}"
     try:
         run = api.exec_create(world.named(role), list(command))["Id"]
-        with closing(api.exec_start(run, stream=True, demux=True)) as stream:
+        stream: Any = api.exec_start(run, stream=True, demux=True)
+        try:
             output, errors = _read(stream, step)
+        finally:
+            # The SDK leaves the connection of an exec open, and offers no other way to close it.
+            stream._response.close()
         status = api.exec_inspect(run)["ExitCode"]
     except NotFound:
         raise StepFailed(f"{step} can't be run: that container is gone.") from None

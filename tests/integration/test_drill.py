@@ -25,7 +25,7 @@ SLEEP = ("python3", "-c", "import signal; signal.pause()")
 DIAL = """
 import socket, sys
 try:
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=3).close()
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=0.5).close()
     print("reached")
 except OSError as error:
     print("stopped")

@@ -6,9 +6,9 @@ import sys
 from docker.errors import APIError
 
 from deployments.lab.down import take_down
-from deployments.lab.engine import connect
 from deployments.lab.plan import LAB, PLANS, LabPlan
 from deployments.lab.steps import MainJob, run_steps
+from infra.access.docker import engine as docker_engine
 from infra.errors import CouldNotRun, MeshkeeperError
 
 COMMANDS = {
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def _run(command: str, plan: LabPlan) -> int:
-    engine = connect()
+    engine = docker_engine()
     if command == "down":
         removed = take_down(engine, plan)
         print(f"lab: {plan.prefix} is gone ({len(removed)} containers, networks and volumes)")

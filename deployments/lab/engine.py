@@ -6,30 +6,15 @@ import time
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-import docker
 from docker import DockerClient
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.types import EndpointConfig, IPAMConfig, IPAMPool
 
 from deployments.lab.part import File, Leg, Part
-from infra.errors import CouldNotRun, DockerUnavailable
+from infra.errors import CouldNotRun
 
-TIMEOUT = 120
 LABEL = "meshkeeper.lab"
-
-
-def connect() -> DockerClient:
-    """The engine of this machine. Raises DockerUnavailable."""
-    try:
-        engine = docker.from_env(timeout=TIMEOUT)
-        engine.ping()
-    except DockerException as error:
-        raise DockerUnavailable(
-            f"No Docker engine answers on this machine ({_first_line(error)}).",
-            "Start it (systemctl start docker), or run `make lab`, which installs one.",
-        ) from error
-    return engine
 
 
 def find(engine: DockerClient, name: str) -> Container | None:
@@ -132,7 +117,3 @@ def _create(engine: DockerClient, part: Part) -> Container:
 
 def _endpoint(engine: DockerClient, leg: Leg) -> EndpointConfig:
     return engine.api.create_endpoint_config(ipv4_address=leg.address)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200]

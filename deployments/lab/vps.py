@@ -9,11 +9,12 @@ from pathlib import Path
 
 from docker import DockerClient
 
-from deployments.lab.engine import connect, ensure_part, find, remove_all
+from deployments.lab.engine import ensure_part, find, remove_all
 from deployments.lab.keys import ensure_ssh_key, new_key
 from deployments.lab.machine import Machine
 from deployments.lab.part import File, Leg, Part
 from deployments.lab.plan import ROOT
+from infra.access.docker import engine as docker_engine
 from infra.errors import CouldNotRun
 from infra.model.base import Model
 
@@ -156,7 +157,7 @@ def main() -> None:
     parser.add_argument("--network", default="bridge", help="a Docker network (default: bridge)")
     parser.add_argument("--remove", action="store_true", help="remove it and its volumes")
     arguments = parser.parse_args()
-    engine = connect()
+    engine = docker_engine()
     if arguments.remove:
         remove_vps(engine, arguments.name)
         return

@@ -10,11 +10,11 @@ from docker import DockerClient
 
 from deployments.lab.boot import Lab, boot
 from deployments.lab.down import take_down
-from deployments.lab.engine import connect
 from deployments.lab.machine import Machine
 from deployments.lab.plan import TESTS
 from deployments.lab.steps import IMAGES, MainJob, run_steps
 from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
+from infra.access.docker import engine as docker_engine
 from infra.images.ensure import ensure_images
 
 #: What of /proc/sys counts by itself, and is nobody's setting.
@@ -55,10 +55,8 @@ def _value(path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[DockerClient]:
-    client = connect()
-    yield client
-    client.close()
+def engine() -> DockerClient:
+    return docker_engine()
 
 
 @pytest.fixture(scope="session")

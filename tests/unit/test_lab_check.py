@@ -4,25 +4,15 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from docker import DockerClient
 
 from deployments.lab.check import check_machine
-from deployments.lab.engine import connect
 from deployments.lab.plan import LabPlan
 from deployments.lab.steps import Step, run_steps
+from infra.access.docker import engine as docker_engine
 from infra.errors import CouldNotRun
-
-
-@contextmanager
-def connect_once() -> Iterator[DockerClient]:
-    engine = connect()
-    yield engine
-    engine.close()
 
 
 def plan(directory: Path, port: int) -> LabPlan:
@@ -30,17 +20,16 @@ def plan(directory: Path, port: int) -> LabPlan:
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
-    with connect_once() as engine, socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(CouldNotRun, match=f"Port {port} on 127.0.0.1"):
-            check_machine(engine, plan(tmp_path, port))
+            check_machine(docker_engine(), plan(tmp_path, port))
 
 
 def test_a_machine_in_order_is_described(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with connect_once() as engine:
-        assert check_machine(engine, plan(tmp_path, port)).startswith("Docker ")
+    assert check_machine(docker_engine(), plan(tmp_path, port)).startswith("Docker ")
 
 
 def test_no_engine_is_one_sentence_and_exit_code_3(tmp_path: Path) -> None:

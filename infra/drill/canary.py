@@ -23,7 +23,11 @@ _SOCKET = "/run/tailscaled.sock"
 class Node(BaseModel):
     """What tailscaled says of itself."""
 
-    addresses: tuple[str, ...] = Field(default=(), alias="TailscaleIPs")
+    #: Null until it has logged in.
+    addresses: tuple[str, ...] | None = Field(default=None, alias="TailscaleIPs")
+
+    def has(self, address: str) -> bool:
+        return address in (self.addresses or ())
 
 
 class Status(BaseModel):
@@ -35,7 +39,7 @@ class Status(BaseModel):
 
     def is_up(self, address: str) -> bool:
         """Logged in, and with the address that it has in production."""
-        return self.state == "Running" and self.node is not None and address in self.node.addresses
+        return self.state == "Running" and self.node is not None and self.node.has(address)
 
 
 class Connection(BaseModel):
@@ -109,5 +113,5 @@ def _status(world: World, role: str) -> Status | None:
 def _described(status: Status) -> str:
     if status.state != "Running":
         return f"it was still in the state {status.state[:40]!r}"
-    addresses = status.node.addresses if status.node else ()
+    addresses = (status.node and status.node.addresses) or ()
     return f"it was not connected to the server, with the addresses {', '.join(addresses)[:80]}"

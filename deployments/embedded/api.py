@@ -62,7 +62,7 @@ class Api:
         return run
 
     def runs(self, **conditions: Json) -> list[Json]:
-        """The newest runs (at most 200) that meet conditions on flow runs."""
+        """The newest runs (at most 200, scheduled ones included) that meet conditions on flow runs."""
         return self._list(
             "/flow_runs/filter", {"flow_runs": conditions, "sort": "EXPECTED_START_TIME_DESC"}
         )

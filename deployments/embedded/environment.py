@@ -12,7 +12,7 @@ _DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-    # The first generation of the UI lists artifacts in its menu and asks no outside host.
+    # The first generation of the UI asks no host but ours (the second wants an analytics host).
     "PREFECT_SERVER_UI_V2_ENABLED": "false",
     "PREFECT_TASKS_DEFAULT_NO_CACHE": "true",
     # From asking for a run to its start: about 6 s instead of 14 s.

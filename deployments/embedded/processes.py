@@ -40,6 +40,8 @@ def start_detached(command: list[str], environment: dict[str, str], log: Path) -
             start_new_session=True,
             cwd="/",
         )
+    # It outlives us: its end is not ours to wait for, and Popen must not complain about that.
+    process.returncode = 0
     return process.pid
 
 

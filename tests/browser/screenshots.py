@@ -1,0 +1,54 @@
+"""Pictures of the UI for docs/images: `python tests/browser/screenshots.py http://127.0.0.1:4200`.
+
+Wants a control plane in which a drill has ended.
+"""
+
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from deployments.embedded.api import Api
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+#: Milliseconds until charts and fonts are drawn.
+SETTLE = 4_000
+
+
+def pages(url: str) -> dict[str, str]:
+    """Address by name of picture."""
+    api = Api(f"{url}/api")
+    deployment = api.deployment("restore-drill/weekly")
+    ended = api.last_ended(deployment["id"]) if deployment else []
+    if not ended:
+        sys.exit("No drill has ended in this control plane: run 'meshkeeper drill' first.")
+    run = ended[0]["id"]
+    (report,) = [a for a in api.artifacts(run) if a["type"] == "markdown"]
+    return {
+        "deployments": f"{url}/deployments",
+        "runs": f"{url}/runs",
+        "drill": f"{url}/runs/flow-run/{run}",
+        "drill-report": f"{url}/artifacts/artifact/{report['id']}",
+    }
+
+
+def shoot(page: Page, address: str, target: Path) -> None:
+    page.goto(address)
+    page.wait_for_timeout(SETTLE)
+    page.screenshot(path=target)
+
+
+def main(url: str) -> None:
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1400, "height": 1100})
+        for name, address in pages(url).items():
+            shoot(page, address, IMAGES / f"{name}.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

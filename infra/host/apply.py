@@ -1,12 +1,13 @@
 """Makes one change on a host."""
 
 from infra.access.ssh import Login, Session
-from infra.host.guard import guarded
+from infra.host.guard import REVERT_SECONDS, guarded
 from infra.host.scripts import script_of
 from infra.model.host import HardenSshd, HostChange, SetAdmin, SetFirewall
 
 #: Seconds: packages come from the network, and apt may wait for another's lock.
 LONGEST = 900
+GUARDED_LONGEST = REVERT_SECONDS - 15
 
 
 def apply_change(session: Session, change: HostChange, admin: Login) -> None:
@@ -16,9 +17,10 @@ def apply_change(session: Session, change: HostChange, admin: Login) -> None:
     """
     if _may_lock_out(change, session, admin):
         with guarded(session, admin, change.item):
-            _run(session, change)
+            # Ended before the host takes it back, or it would go on changing afterwards.
+            _run(session, change, GUARDED_LONGEST)
     else:
-        _run(session, change)
+        _run(session, change, LONGEST)
 
 
 def _may_lock_out(change: HostChange, session: Session, admin: Login) -> bool:
@@ -28,6 +30,7 @@ def _may_lock_out(change: HostChange, session: Session, admin: Login) -> bool:
     return isinstance(change, HardenSshd | SetFirewall)
 
 
-def _run(session: Session, change: HostChange) -> None:
+def _run(session: Session, change: HostChange, seconds: int) -> None:
+    command = session.as_root(f"timeout {seconds} sh -s")
     script = script_of(change).encode()
-    session.check(change.item, session.as_root("sh -s"), stdin=script, timeout=LONGEST)
+    session.check(change.item, command, stdin=script, timeout=seconds + 10)

@@ -7,7 +7,6 @@ running when production was lost, and still remembers that key.
 import json
 import re
 
-from infra.access.docker import engine
 from infra.drill import server
 from infra.drill.config import PORT
 from infra.drill.containers import Recipe, create, execute, put
@@ -80,9 +79,3 @@ def _remembered(server_key: str) -> str:
         )
     answer = json.dumps({"legacyPublicKey": f"mkey:{'0' * 64}", "publicKey": server_key})
     return f"\thandle /key {{\n\t\theader Content-Type application/json\n\t\trespond `{answer}`\n\t}}\n"
-
-
-def address(world: World) -> str:
-    """Caddy's address in the isolated network."""
-    settings = engine().containers.get(world.named(ROLE)).attrs["NetworkSettings"]
-    return str(settings["Networks"][world.network]["IPAddress"])

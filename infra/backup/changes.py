@@ -1,5 +1,6 @@
 """What differs in a mesh between two snapshots: told to the user, since nobody else may know."""
 
+from infra.backup.text import plain
 from infra.model.snapshot import MeshFacts, NodeFact
 
 
@@ -7,7 +8,7 @@ def changes(before: MeshFacts, after: MeshFacts) -> list[str]:
     """One sentence for each user, node, key or route that appeared, went or changed."""
     old = {node.id: node for node in before.nodes}
     new = {node.id: node for node in after.nodes}
-    return [
+    found = [
         *(f"user {name} appeared" for name in after.users if name not in before.users),
         *(f"user {name} is gone" for name in before.users if name not in after.users),
         *(_appeared(node) for number, node in new.items() if number not in old),
@@ -15,6 +16,7 @@ def changes(before: MeshFacts, after: MeshFacts) -> list[str]:
         *(line for number in old if number in new for line in _changed(old[number], new[number])),
         *(["the policy is another"] if before.policy_sha256 != after.policy_sha256 else []),
     ]
+    return [plain(line) for line in found]
 
 
 def _appeared(node: NodeFact) -> str:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from infra.access.ssh import Session
 from infra.backup.report import snapshot_time
 from infra.backup.store import ARCHIVE
+from infra.backup.text import plain
 from infra.backup.unpack import MAX_ARCHIVE
 from infra.backup.verify import CLOCK_TOLERANCE
 from infra.errors import StepFailed
@@ -93,7 +94,7 @@ def sidecar_problems(report: HostReport, interval_minutes: int) -> list[str]:
         problems.append(f"The host's clock is off: it shows {report.now:%Y-%m-%d %H:%M} UTC.")
     if report.fresh is None:
         problems.append(
-            f"No fresh snapshot could be made: {report.fresh_error or 'no reason told'}"
+            f"No fresh snapshot could be made: {plain(report.fresh_error) or 'no reason told'}"
         )
     if report.sidecar != "running":
         problems.append(

@@ -1,8 +1,8 @@
 """A backup's report as markdown, for the Prefect UI. Names in it come from the host: made plain."""
 
-import re
 from datetime import UTC, datetime
 
+from infra.backup.text import plain
 from infra.model.backup import BackupReport, RecoveryPoint
 from infra.model.snapshot import SnapshotId
 
@@ -82,9 +82,3 @@ def _age(seconds: float) -> str:
 
 def _bytes(size: int) -> str:
     return f"{size / 1024:.0f} KiB" if size < 1024 * 1024 else f"{size / 1024 / 1024:.1f} MiB"
-
-
-def plain(text: str, limit: int = 600) -> str:
-    """Text without control characters and without what markdown or HTML would act on."""
-    shown = re.sub(r"[^\w \t.,:;?!@/+=()'\"_~%&…-]", "?", text)
-    return shown if len(shown) <= limit else f"{shown[:limit]}…"

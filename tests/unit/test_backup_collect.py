@@ -40,6 +40,7 @@ def test_a_host_in_order_has_no_problems() -> None:
             {"fresh": None, "fresh_error": "noise_private.key is missing"},
             "No fresh snapshot could be made: noise_private.key is missing",
         ),
+        ({"fresh": None, "fresh_error": "\x1b[2Jall is well\n"}, "made: ??2Jall is well?"),
         ({"sidecar": "exited"}, "headscale-backup is exited"),
         ({"sidecar": "missing", "sidecar_started": None}, "headscale-backup is missing"),
         ({"last_own": ago(121)}, "no snapshot by itself for 121 min"),

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from infra.backup.report import markdown, plain, recovery_point
+from infra.backup.report import markdown, recovery_point
+from infra.backup.text import plain
 from infra.model.backup import BackupReport, StoredSnapshot
 
 NOW = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)

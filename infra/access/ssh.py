@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fabric import Config, Connection
-from paramiko import BadHostKeyException, RejectPolicy, SSHException, Transport
+from paramiko import BadHostKeyException, RejectPolicy, SSHClient, SSHException, Transport
 from paramiko.ssh_exception import AuthenticationException, PasswordRequiredException
 from pydantic import BaseModel, ConfigDict
 
@@ -179,12 +178,11 @@ def connect(login: Login) -> Iterator[Session]:
     Raises BadInput (no key pinned yet), HostKeyMismatch, LoginRefused (it does not take our
     key), Unreachable.
     """
-    connection = _connection(login)
+    client = _client(login)
     try:
-        transport = _opened(connection, login)
-        yield Session(login, transport)
+        yield Session(login, _opened(client, login))
     finally:
-        connection.close()
+        client.close()
 
 
 def admin_login(settings: Settings, site: Site, host_name: str) -> Login:
@@ -209,37 +207,33 @@ def first_login(settings: Settings, site: Site, host_name: str) -> Login:
     return login.model_copy(update={"user": site.hosts[host_name].first_user})
 
 
-def _connection(login: Login) -> Connection:
-    # The site file is the truth about a host, so the user's ~/.ssh/config is not asked.
-    connection = Connection(
-        login.address,
-        user=login.user,
-        port=login.port,
-        config=Config(overrides={"load_ssh_configs": False}),
-        connect_timeout=CONNECT_TIMEOUT,
-        connect_kwargs={
-            "key_filename": [str(login.key_file)] if login.key_file else [],
-            "allow_agent": login.key_file is None,
-            "look_for_keys": login.key_file is None,
-            "banner_timeout": CONNECT_TIMEOUT,
-            "auth_timeout": CONNECT_TIMEOUT,
-        },
-    )
-    # Fabric itself accepts any host key.
-    connection.client.set_missing_host_key_policy(RejectPolicy())
+def _client(login: Login) -> SSHClient:
+    client = SSHClient()
+    client.set_missing_host_key_policy(RejectPolicy())
     if login.known_hosts.exists():
-        connection.client.load_host_keys(str(login.known_hosts))
-    if connection.client.get_host_keys().lookup(login.pinned_as) is None:
+        client.load_host_keys(str(login.known_hosts))
+    if client.get_host_keys().lookup(login.pinned_as) is None:
         raise BadInput(
             f"No host key is pinned for {login}.",
             f"Run `meshkeeper provision`: it pins the key that hosts.{login.name}.host_key names.",
         )
-    return connection
+    return client
 
 
-def _opened(connection: Connection, login: Login) -> Transport:
+def _opened(client: SSHClient, login: Login) -> Transport:
+    # The site file is the truth about a host, so the user's ~/.ssh/config is not asked.
     try:
-        connection.open()
+        client.connect(
+            login.address,
+            port=login.port,
+            username=login.user,
+            key_filename=str(login.key_file) if login.key_file else None,
+            allow_agent=login.key_file is None,
+            look_for_keys=login.key_file is None,
+            timeout=CONNECT_TIMEOUT,
+            banner_timeout=CONNECT_TIMEOUT,
+            auth_timeout=CONNECT_TIMEOUT,
+        )
     except BadHostKeyException as error:
         raise host_key_mismatch(login, error.key.fingerprint) from error
     except PasswordRequiredException as error:
@@ -253,7 +247,9 @@ def _opened(connection: Connection, login: Login) -> Transport:
         if "No authentication methods" in str(error):
             raise _login_refused(login) from error
         raise unreachable(login, error) from error
-    transport: Transport = connection.transport
+    transport = client.get_transport()
+    if transport is None:
+        raise unreachable(login, EOFError("it hung up"))
     transport.set_keepalive(KEEP_ALIVE)
     if isinstance(transport.sock, socket.socket):
         transport.sock.setsockopt(

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from paramiko import BadHostKeyException, RejectPolicy, SSHClient, SSHException, Transport
+from fabric import Config, Connection
+from paramiko import BadHostKeyException, RejectPolicy, SSHException, Transport
 from paramiko.ssh_exception import AuthenticationException, PasswordRequiredException
 from pydantic import BaseModel, ConfigDict
 
@@ -178,11 +179,12 @@ def connect(login: Login) -> Iterator[Session]:
     Raises BadInput (no key pinned yet), HostKeyMismatch, LoginRefused (it does not take our
     key), Unreachable.
     """
-    client = _client(login)
+    connection = _connection(login)
     try:
-        yield Session(login, _opened(client, login))
+        transport = _opened(connection, login)
+        yield Session(login, transport)
     finally:
-        client.close()
+        connection.close()
 
 
 def admin_login(settings: Settings, site: Site, host_name: str) -> Login:
@@ -207,33 +209,37 @@ def first_login(settings: Settings, site: Site, host_name: str) -> Login:
     return login.model_copy(update={"user": site.hosts[host_name].first_user})
 
 
-def _client(login: Login) -> SSHClient:
-    client = SSHClient()
-    client.set_missing_host_key_policy(RejectPolicy())
+def _connection(login: Login) -> Connection:
+    # The site file is the truth about a host, so the user's ~/.ssh/config is not asked.
+    connection = Connection(
+        login.address,
+        user=login.user,
+        port=login.port,
+        config=Config(overrides={"load_ssh_configs": False}),
+        connect_timeout=CONNECT_TIMEOUT,
+        connect_kwargs={
+            "key_filename": [str(login.key_file)] if login.key_file else [],
+            "allow_agent": login.key_file is None,
+            "look_for_keys": login.key_file is None,
+            "banner_timeout": CONNECT_TIMEOUT,
+            "auth_timeout": CONNECT_TIMEOUT,
+        },
+    )
+    # Fabric itself accepts any host key.
+    connection.client.set_missing_host_key_policy(RejectPolicy())
     if login.known_hosts.exists():
-        client.load_host_keys(str(login.known_hosts))
-    if client.get_host_keys().lookup(login.pinned_as) is None:
+        connection.client.load_host_keys(str(login.known_hosts))
+    if connection.client.get_host_keys().lookup(login.pinned_as) is None:
         raise BadInput(
             f"No host key is pinned for {login}.",
             f"Run `meshkeeper provision`: it pins the key that hosts.{login.name}.host_key names.",
         )
-    return client
+    return connection
 
 
-def _opened(client: SSHClient, login: Login) -> Transport:
-    # The site file is the truth about a host, so the user's ~/.ssh/config is not asked.
+def _opened(connection: Connection, login: Login) -> Transport:
     try:
-        client.connect(
-            login.address,
-            port=login.port,
-            username=login.user,
-            key_filename=str(login.key_file) if login.key_file else None,
-            allow_agent=login.key_file is None,
-            look_for_keys=login.key_file is None,
-            timeout=CONNECT_TIMEOUT,
-            banner_timeout=CONNECT_TIMEOUT,
-            auth_timeout=CONNECT_TIMEOUT,
-        )
+        connection.open()
     except BadHostKeyException as error:
         raise host_key_mismatch(login, error.key.fingerprint) from error
     except PasswordRequiredException as error:
@@ -247,9 +253,7 @@ def _opened(client: SSHClient, login: Login) -> Transport:
         if "No authentication methods" in str(error):
             raise _login_refused(login) from error
         raise unreachable(login, error) from error
-    transport = client.get_transport()
-    if transport is None:
-        raise unreachable(login, EOFError("it hung up"))
+    transport: Transport = connection.transport
     transport.set_keepalive(KEEP_ALIVE)
     if isinstance(transport.sock, socket.socket):
         transport.sock.setsockopt(

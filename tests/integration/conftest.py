@@ -1,6 +1,7 @@
 """A lab of the tests' own, booted from nothing and taken away again."""
 
 import fcntl
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +74,8 @@ def settings_before() -> MachineSettings:
 @pytest.fixture(scope="session")
 def lab(engine: DockerClient, settings_before: MachineSettings) -> Iterator[Lab]:
     """The tests' lab; what a killed run left behind goes first. Another run waits for its end."""
-    TESTS.directory.parent.mkdir(exist_ok=True)
-    with TESTS.directory.with_suffix(".lock").open("w") as lock:
+    # Names and networks are the machine's, so the lock is too: another checkout waits as well.
+    with Path(tempfile.gettempdir(), f"{TESTS.prefix}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         take_down(engine, TESTS)
         ensure_images(list(IMAGES))

@@ -14,6 +14,8 @@ def run_here(settings: Settings, entrypoint: str, request: dict[str, Any]) -> En
 
     The environment is set before Prefect is imported, since it reads it then.
     """
+    # Prefect's own server tries for ever where the folder of its database is missing.
+    settings.prefect_home.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.environ.update(local_environment(settings))
     os.environ.pop("PREFECT_API_URL", None)
     from prefect.client.orchestration import get_client

@@ -9,7 +9,7 @@ from docker import DockerClient
 from deployments.lab.boot import Lab, boot
 from deployments.lab.down import take_down
 from deployments.lab.engine import ensure_network
-from deployments.lab.homes import trusted
+from deployments.lab.homes import resident_part, trusted
 from deployments.lab.plan import HOMES, PLACES, ROOT, LabPlan
 from infra.access.host_keys import pin_host_key
 from infra.access.ssh import Login, connect
@@ -155,6 +155,17 @@ def test_killed_parts_come_back_and_new_roots_are_trusted_beside_the_old(second_
         assert len(roots) == 3
         assert all(root.content.decode().strip() in bundle for root in roots)
     assert again.client_b.run("ping", "-c", "1", "-W", "2", again.plan.place("vps")).status == 0
+    take_down(again.engine, again.plan)
+
+
+def test_a_part_that_a_killed_boot_left_without_its_files_is_made_anew(second_lab: Lab) -> None:
+    part = resident_part(second_lab.plan, "observer")
+    second_lab.observer.container.remove(force=True)
+    second_lab.engine.containers.create(
+        part.image, list(part.command), name=part.name, network=part.legs[0].network
+    )
+    again = boot(second_lab.engine, second_lab.plan)
+    assert again.observer.check("dig", "+short", again.site.domain).strip() == again.vps.address
     take_down(again.engine, again.plan)
 
 

@@ -5,13 +5,14 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
 
-from deployments.embedded.api import Api
+from deployments.embedded.api import Api, Json
 from deployments.embedded.environment import MARKER
 from deployments.embedded.processes import carrying
 
@@ -107,6 +108,33 @@ def test_after_a_power_cut_the_next_run_is_not_blocked(control_plane: Any) -> No
     }
     code, answer = control_plane.call("provision")
     assert (code, answer["state"]) == (3, "CouldNotRun")
+
+
+def test_what_was_missed_while_nothing_ran_becomes_one_run(control_plane: Any) -> None:
+    api = Api(f"{control_plane.url}/api")
+    deployment = api.deployment("restore-drill/weekly")
+    assert deployment
+    os.kill(control_plane.pids()["worker"], signal.SIGKILL)
+    now = datetime.now(UTC)
+    span = {"start_time": str(now - timedelta(weeks=3)), "end_time": str(now), "max_runs": 3}
+    address = f"{control_plane.url}/api/deployments/{deployment['id']}/schedule"
+    httpx.post(address, json=span).raise_for_status()
+    assert len(past_runs(api, deployment["id"])) >= 2
+    assert control_plane.call("up")[0] == 0
+    wait_for(lambda: api.last_ended(deployment["id"])[0]["state_name"] not in ("Missed", "Late"))
+    ran = [run for run in past_runs(api, deployment["id"]) if run["state_name"] != "Missed"]
+    assert len(ran) == 1
+
+
+def past_runs(api: Api, deployment_id: str) -> list[Json]:
+    """The runs of a deployment whose time has come."""
+    now = datetime.now(UTC)
+    return [
+        run
+        for run in api.runs()
+        if run["deployment_id"] == deployment_id
+        and datetime.fromisoformat(run["expected_start_time"]) <= now
+    ]
 
 
 def test_a_taken_port_is_told_in_one_sentence(site_of_a_dead_host: Any, tmp_path: Any) -> None:

@@ -19,9 +19,9 @@ from infra.host.apply import apply_change
 from infra.host.guard import guarded
 from infra.host.provision import Target, after, look, require_in_order, way_in
 from infra.host.scripts import script_of
-from infra.model.host import SetFirewall
+from infra.model.host import SetAdmin, SetFirewall
 from infra.model.site import Host, PublishedPort
-from infra.planning.host_files import docker_block, ufw_tuples
+from infra.planning.host_files import docker_block, sudoers_text, ufw_tuples
 
 CADDY = "caddy:2.11.4"
 SEVERAL_SECONDS = 8
@@ -159,6 +159,23 @@ def test_a_firewall_that_shuts_us_out_is_taken_back_by_the_host(provisioned) -> 
         guarded(session, target.admin, "host.firewall", seconds=20),
     ):
         session.check("shut", session.as_root("sh -s"), stdin=shutting_us_out())
+    wait_until_taken_back(target)
+
+
+def test_keys_that_shut_us_out_are_taken_back_by_the_host(provisioned, tmp_path: Path) -> None:
+    target = provisioned.target
+    foreign = SetAdmin(
+        item="host.admin",
+        summary="…",
+        user="linuxuser",
+        public_keys=(ensure_ssh_key(tmp_path / "foreign"),),
+        sudoers=sudoers_text("linuxuser"),
+    )
+    refused = pytest.raises(LockOutPrevented, match="does not accept our key")
+    with way_in(target) as session, refused, guarded(session, target.admin, foreign.item, 10):
+        session.check("keys", session.as_root("sh -s"), stdin=script_of(foreign).encode())
+    with pytest.raises(LoginRefused), connect(target.admin):
+        pass
     wait_until_taken_back(target)
 
 

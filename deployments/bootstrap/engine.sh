@@ -7,8 +7,16 @@ OLDEST=20.10
 
 runs() { docker info >/dev/null 2>&1 || as_root docker info >/dev/null 2>&1; }
 
+# After a power cut another program may have an old number, and the engine would believe its note.
+forget_stale() { # forget_stale PROGRAM PIDFILE
+    [ -e "$2" ] || return 0
+    [ "$(cat "/proc/$(cat "$2")/comm" 2>/dev/null)" = "$1" ] || as_root rm -f "$2"
+}
+
 start_by_hand() {
     mkdir -p "$state"
+    forget_stale dockerd /var/run/docker.pid
+    forget_stale containerd /var/run/docker/containerd/containerd.pid
     # Its own session: it outlives make, and Ctrl-C does not reach it.
     as_root setsid dockerd >"$state/dockerd.log" 2>&1 </dev/null &
 }

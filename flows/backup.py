@@ -107,7 +107,7 @@ def report_of(opened: OpenSite, anchor: Anchor, found: Found, started_at: dateti
     newest = max(verified, default=None)
     interval = opened.site.stacks.headscale.backup.interval_minutes
     problems = [
-        *sidecar_problems(found.host_report, interval),
+        *sidecar_problems(found.host_report, interval, now),
         *(refused.reason for refused in found.refused),
     ]
     return BackupReport(

@@ -70,7 +70,7 @@ def boot(engine: DockerClient, plan: LabPlan) -> Lab:
         take_down(engine, plan)
     plan.directory.mkdir(parents=True, exist_ok=True)
     for name in NETWORKS:
-        ensure_network(engine, plan.name(name), plan.address(name, 0) + "/24")
+        ensure_network(engine, plan.name(name), plan.address(name, 0) + "/24", plan.directory)
     _boot_services(engine, plan)
     delivered = boot_vps(engine, _order(plan))
     _boot_homes(engine, plan)

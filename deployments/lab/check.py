@@ -6,6 +6,7 @@ import socket
 from docker import DockerClient
 
 from deployments.embedded import control_plane
+from deployments.lab.engine import owner
 from deployments.lab.plan import ROOT, LabPlan
 from infra.errors import CouldNotRun, DockerUnavailable
 
@@ -15,8 +16,9 @@ FREE_GIGABYTES = 4
 
 
 def check_machine(engine: DockerClient, plan: LabPlan) -> str:
-    """Engine, disk and port; what was found. Raises DockerUnavailable, CouldNotRun."""
+    """Engine, disk, names and port; what was found. Raises DockerUnavailable, CouldNotRun."""
     version = _check_engine(engine)
+    _check_owner(engine, plan)
     free = _check_disk()
     _check_port(plan)
     return f"Docker {version}, {free:.0f} GB free"
@@ -40,6 +42,16 @@ def _check_disk() -> float:
             "Make room, e.g. by `make clean` or `docker image prune`.",
         )
     return free
+
+
+def _check_owner(engine: DockerClient, plan: LabPlan) -> None:
+    """Names and addresses of a lab are the machine's: only one checkout has it."""
+    directory = owner(engine, plan.name("internet"))
+    if directory not in {None, plan.directory}:
+        raise CouldNotRun(
+            f"The lab of another checkout is up; its files are in {directory}.",
+            "Run `make lab-down`, here or there, then the same command again.",
+        )
 
 
 def _check_port(plan: LabPlan) -> None:

@@ -4,7 +4,7 @@ import io
 import tarfile
 import time
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from docker import DockerClient
 from docker.errors import APIError, ImageNotFound, NotFound
@@ -15,6 +15,8 @@ from deployments.lab.part import File, Leg, Part
 from infra.errors import CouldNotRun
 
 LABEL = "meshkeeper.lab"
+#: On each network, which is the first that a boot makes: the directory of the lab's files.
+OWNER = "meshkeeper.lab.directory"
 
 
 def find(engine: DockerClient, name: str) -> Container | None:
@@ -24,10 +26,16 @@ def find(engine: DockerClient, name: str) -> Container | None:
         return None
 
 
-def ensure_network(engine: DockerClient, name: str, subnet: str) -> None:
+def owner(engine: DockerClient, network: str) -> Path | None:
+    """The directory of the lab that this network belongs to; None where there is no such network."""
+    found = engine.networks.list(names=[f"^{network}$"])
+    return Path(found[0].attrs["Labels"][OWNER]) if found else None
+
+
+def ensure_network(engine: DockerClient, name: str, subnet: str, directory: Path) -> None:
     """A bridge with `subnet` (`10.77.0.0/24`); the engine assigns from its upper half only.
 
-    Raises CouldNotRun when the addresses are taken.
+    `directory`: of the lab's files. Raises CouldNotRun when the addresses are taken.
     """
     if engine.networks.list(names=[f"^{name}$"]):
         return
@@ -35,7 +43,10 @@ def ensure_network(engine: DockerClient, name: str, subnet: str) -> None:
     pool = IPAMPool(subnet=subnet, iprange=f"{start}128/25", gateway=f"{start}1")
     try:
         engine.networks.create(
-            name, ipam=IPAMConfig(pool_configs=[pool]), labels={LABEL: name}, check_duplicate=True
+            name,
+            ipam=IPAMConfig(pool_configs=[pool]),
+            labels={LABEL: name, OWNER: str(directory)},
+            check_duplicate=True,
         )
     except APIError as error:
         raise CouldNotRun(
@@ -75,7 +86,9 @@ def put_files(container: Container, files: Iterable[File]) -> None:
 def remove_all(engine: DockerClient, prefix: str) -> list[str]:
     """Remove each container, network and volume called `<prefix>-…`; their names."""
     removed: list[str] = []
-    for container in engine.containers.list(all=True, filters={"name": f"^/{prefix}-"}):
+    for container in engine.containers.list(
+        all=True, filters={"name": f"^/{prefix}-"}, ignore_removed=True
+    ):
         container.remove(force=True, v=True)
         removed.append(str(container.name))
     for network in engine.networks.list(filters={"name": f"^{prefix}-"}):

@@ -4,7 +4,7 @@ All that arrives is the word of a suspect: strict forms, bounded sizes, paths of
 """
 
 import math
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -87,10 +87,10 @@ def fetch(session: Session, host: Host, snapshot: SnapshotId, folder: Path) -> i
     return target.stat().st_size
 
 
-def sidecar_problems(report: HostReport, interval_minutes: int) -> list[str]:
-    """What is wrong with the sidecar's own backups, whether or not one was made for us."""
+def sidecar_problems(report: HostReport, interval_minutes: int, now: datetime) -> list[str]:
+    """What is wrong `now` with the sidecar's own backups, whether or not one was made for us."""
     problems = []
-    if abs(report.now - datetime.now(UTC)) > CLOCK_TOLERANCE:
+    if abs(report.now - now) > CLOCK_TOLERANCE:
         problems.append(f"The host's clock is off: it shows {report.now:%Y-%m-%d %H:%M} UTC.")
     if report.fresh is None:
         problems.append(

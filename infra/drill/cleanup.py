@@ -47,7 +47,10 @@ def _labelled() -> set[str]:
     client = engine()
     any_drill: Filters = {"label": LABEL}
     found = [
-        *(c.labels for c in client.containers.list(all=True, filters=any_drill)),
+        *(
+            c.labels
+            for c in client.containers.list(all=True, filters=any_drill, ignore_removed=True)
+        ),
         *(n.attrs["Labels"] for n in client.networks.list(filters=any_drill)),
         *(v.attrs["Labels"] for v in client.volumes.list(filters=any_drill)),
     ]

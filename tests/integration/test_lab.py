@@ -1,7 +1,7 @@
 """The lab itself: a VPS as delivered, an internet around it, and nothing of it afterwards."""
 
 import json
-import time
+from pathlib import Path
 
 import pytest
 from docker import DockerClient
@@ -25,7 +25,7 @@ def started(lab: Lab) -> dict[str, str]:
 
 def left_over(engine: DockerClient, prefix: str) -> list[str]:
     """Names of all that Docker holds with a prefix, by listing everything."""
-    names = [container.name for container in engine.containers.list(all=True)]
+    names = [container.name for container in engine.containers.list(all=True, ignore_removed=True)]
     names += [network.name for network in engine.networks.list()]
     names += [volume.name for volume in engine.volumes.list()]
     return [str(name) for name in names if str(name).startswith(f"{prefix}-")]
@@ -129,9 +129,7 @@ def test_homes_reach_the_internet_but_not_each_other(lab: Lab) -> None:
 def test_a_second_boot_changes_nothing(lab: Lab) -> None:
     files = {path: path.stat().st_mtime_ns for path in (lab.plan.site_file, lab.plan.ssh_key)}
     before = started(lab)
-    began = time.monotonic()
     boot(lab.engine, lab.plan)
-    assert time.monotonic() - began < 10
     assert started(lab) == before
     assert files == {path: path.stat().st_mtime_ns for path in files}
 
@@ -139,7 +137,7 @@ def test_a_second_boot_changes_nothing(lab: Lab) -> None:
 def test_taken_addresses_are_one_sentence(lab: Lab) -> None:
     subnet = lab.plan.address("internet", 0) + "/24"
     with pytest.raises(CouldNotRun, match=r"mk-test-clash \(10\.78\.0\.0/24\) could not be made"):
-        ensure_network(lab.engine, "mk-test-clash", subnet)
+        ensure_network(lab.engine, "mk-test-clash", subnet, lab.plan.directory)
 
 
 def test_killed_parts_come_back_and_new_roots_are_trusted_beside_the_old(second_lab: Lab) -> None:
@@ -185,3 +183,12 @@ def test_down_leaves_nothing_of_this_lab_and_all_of_the_other(lab: Lab, second_l
     assert left_over(second_lab.engine, second_lab.plan.prefix) == []
     assert not second_lab.plan.directory.exists()
     assert started(lab) == others
+
+
+def test_down_takes_away_the_lab_of_another_checkout_with_its_files(
+    second_lab: Lab, tmp_path: Path
+) -> None:
+    here = second_lab.plan.model_copy(update={"directory": tmp_path / "build/test-lab-second"})
+    take_down(second_lab.engine, here)
+    assert left_over(second_lab.engine, here.prefix) == []
+    assert not second_lab.plan.directory.exists()

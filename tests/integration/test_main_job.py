@@ -15,6 +15,7 @@ from deployments.lab.boot import Lab
 from deployments.lab.command import ask_meshkeeper, meshkeeper
 from deployments.lab.join import mesh_address, ping_over_mesh
 from deployments.lab.plan import ROOT
+from infra.drill.world import LABEL, is_orphan
 
 
 @pytest.fixture
@@ -26,10 +27,18 @@ def site_text(mesh: Lab) -> Iterator[str]:
 
 
 def drill_objects(lab: Lab) -> list[str]:
-    """Names of all containers and networks that a drill made."""
-    names = [container.name for container in lab.engine.containers.list(all=True)]
-    names += [network.name for network in lab.engine.networks.list()]
-    return [str(name) for name in names if str(name).startswith("mk-drill")]
+    """Ids of the drills' worlds of which containers, networks or volumes are there."""
+    everything = [
+        *(c.labels for c in lab.engine.containers.list(all=True, ignore_removed=True)),
+        *(n.attrs["Labels"] or {} for n in lab.engine.networks.list()),
+        *(v.attrs["Labels"] or {} for v in lab.engine.volumes.list()),
+    ]
+    return [labels[LABEL] for labels in everything if LABEL in labels]
+
+
+def left_behind(lab: Lab) -> list[str]:
+    """Those of drills that have ended: another lab of this machine may be drilling."""
+    return [world for world in drill_objects(lab) if is_orphan(world)]
 
 
 def test_a_second_plan_is_empty_after_one_round_trip(mesh: Lab) -> None:
@@ -119,7 +128,7 @@ def test_a_drill_of_the_real_backup_is_verified_and_leaves_nothing(mesh: Lab) ->
     assert report["verdict"] == "verified"
     assert {proof["outcome"] for proof in report["evidence"]} == {"passed"}
     assert len(report["evidence"]) == 6
-    assert drill_objects(mesh) == []
+    assert left_behind(mesh) == []
 
 
 def test_a_snapshot_that_is_not_there_is_no_bad_backup(mesh: Lab) -> None:
@@ -164,11 +173,13 @@ def test_a_killed_drill_leaves_nothing_within_a_minute(mesh: Lab) -> None:
         [sys.executable, "-c", KILLED_DRILL, str(mesh.plan.site_file)],
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    seen = until(lambda: drill_objects(mesh), 90)
-    assert seen, "the drill never began"
+    began = until(lambda: any(w.startswith(f"{drill.pid}-") for w in drill_objects(mesh)), 90)
+    assert began, "the drill never began"
     os.kill(drill.pid, signal.SIGKILL)
     drill.wait()
-    assert until(lambda: not drill_objects(mesh), 60)
+    assert until(lambda: not left_behind(mesh), 60)
+    staging = mesh.plan.settings.site_dir(mesh.site.name) / "staging"
+    assert list(staging.glob("drill-*")) == []
 
 
 #: A drill in a process of its own, so that killing it kills the flow and not the worker.

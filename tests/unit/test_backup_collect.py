@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from infra.backup.collect import HostReport, sidecar_problems
 
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def ago(minutes: float) -> str:
@@ -30,7 +30,7 @@ def report(**said: object) -> HostReport:
 
 
 def test_a_host_in_order_has_no_problems() -> None:
-    assert sidecar_problems(report(), 60) == []
+    assert sidecar_problems(report(), 60, NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,14 @@ def test_a_host_in_order_has_no_problems() -> None:
     ],
 )
 def test_each_failure_of_the_sidecar_is_told(said: dict[str, object], problem: str) -> None:
-    (told,) = sidecar_problems(report(**said), 60)
+    (told,) = sidecar_problems(report(**said), 60, NOW)
     assert problem in told
 
 
 def test_a_loop_that_has_just_begun_gets_its_time() -> None:
     begun = NOW - timedelta(minutes=119)
-    assert sidecar_problems(report(last_own=None, sidecar_started=begun), 60) == []
-    assert sidecar_problems(report(last_own=None, sidecar_started=begun), 30) != []
+    assert sidecar_problems(report(last_own=None, sidecar_started=begun), 60, NOW) == []
+    assert sidecar_problems(report(last_own=None, sidecar_started=begun), 30, NOW) != []
 
 
 @pytest.mark.parametrize(

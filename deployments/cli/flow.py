@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from argparse import Namespace
 from typing import Any, NamedTuple
 
@@ -11,6 +12,11 @@ from deployments.embedded.control_plane import POOL
 from infra.errors import CouldNotRun
 from infra.settings import Settings, load_settings
 from infra.site_file import load_site
+
+#: What Prefect's server says of a run whose deployment has no free slot (core_policy.py).
+COLLISION = "Deployment concurrency limit reached."
+#: Seconds.
+SLOT_PAUSE = 5
 
 
 class FlowCommand(NamedTuple):
@@ -82,8 +88,29 @@ def _in_control_plane(settings: Settings, flow: FlowCommand, request: dict[str, 
             f"The control plane at {settings.prefect_api_url} has no {missing}.",
             "Run 'meshkeeper up'.",
         )
-    run = api.start_run(deployment["id"], request)
-    return Ended(run["id"], follow(api, run), api.artifacts(run["id"]))
+    while True:
+        run = api.start_run(deployment["id"], request)
+        state = follow(api, run)
+        if not _collided(state):
+            return Ended(run["id"], state, api.artifacts(run["id"]))
+        _wait_for_other(api, deployment["id"])
+
+
+def _collided(state: Json) -> bool:
+    """Whether the server cancelled a run at once, since another of its deployment is at work."""
+    return bool(state["type"] == "CANCELLED" and state["message"] == COLLISION)
+
+
+def _wait_for_other(api: Api, deployment_id: str) -> None:
+    """Show the run that is at work until it is over."""
+    from deployments.cli.follow import follow
+
+    at_work = api.in_flight(deployment_id)
+    if not at_work:
+        time.sleep(SLOT_PAUSE)  # it ended just now, or was killed and its slot is not yet free
+        return
+    print(f"{at_work[0]['name']} is at work already; ours begins after it.", file=sys.stderr)
+    follow(api, at_work[0])
 
 
 def _answer(ended: Ended) -> Answer:

@@ -67,6 +67,12 @@ class Api:
             "/flow_runs/filter", {"flow_runs": conditions, "sort": "EXPECTED_START_TIME_DESC"}
         )
 
+    def in_flight(self, deployment_id: str) -> list[Json]:
+        """The runs of a deployment that have, or are about to have, a process."""
+        return self.runs(
+            deployment_id={"any_": [deployment_id]}, state={"type": {"any_": list(IN_FLIGHT)}}
+        )
+
     def last_ended(self, deployment_id: str) -> list[Json]:
         """The run of a deployment that ended last; empty where none has."""
         condition = {

@@ -15,11 +15,8 @@ from deployments.lab.join import join_clients, ping_over_mesh
 from deployments.lab.plan import LabPlan
 from deployments.lab.relay import MAP_IMAGE, RELAY_IMAGE
 from deployments.lab.vps import IMAGE as VPS_IMAGE
-from infra.errors import CouldNotRun
 
 IMAGES = (VPS_IMAGE, NODE_IMAGE, ACME_IMAGE, RELAY_IMAGE, MAP_IMAGE)
-
-BACKUP_SECONDS = 90
 
 
 class Step(NamedTuple):
@@ -85,16 +82,8 @@ class MainJob:
         return f"{len(changed)} changes" if changed else "nothing to change"
 
     def _backup(self) -> str:
-        """Again for a while where it could not run: the hourly one may be at work just now."""
-        deadline = time.monotonic() + BACKUP_SECONDS
-        while True:
-            try:
-                report = meshkeeper(self.plan, "backup")["report"]
-                return f"snapshot {report['newest_verified']} is verified and stored"
-            except CouldNotRun:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(5)
+        report = meshkeeper(self.plan, "backup")["report"]
+        return f"snapshot {report['newest_verified']} is verified and stored"
 
     def _drill(self) -> str:
         """A verdict other than *verified* is a result to show, not an end before the summary."""

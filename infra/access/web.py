@@ -39,7 +39,7 @@ def relay_key(url: str, network: Network, timeout: float = 10) -> str:
     if len(key) != 64 or not set(key) <= set("0123456789abcdef"):
         raise Unreachable(
             f"{url}/derp shows no relay key (status {answer.status_code}).",
-            "Is the embedded relay on (stacks.headscale.derp.embedded)?",
+            "Does Headscale run there, with its own relay on?",
         )
     return key
 

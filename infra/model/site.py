@@ -95,9 +95,8 @@ class Host(Model):
 
 
 class Derp(Model):
-    """Relays for clients that find no direct path."""
+    """Relays for clients that find no direct path: Headscale's own (STUN on UDP 3478), and more."""
 
-    embedded: bool = Field(default=True, description="Headscale's own relay, STUN on UDP 3478.")
     region_id: Annotated[int, Field(ge=900, le=999)] = 999
     maps: tuple[str, ...] = Field(
         default=("https://controlplane.tailscale.com/derpmap/default",),
@@ -231,7 +230,7 @@ def published_ports(site: Site, host: str) -> tuple[PublishedPort, ...]:
     if site.stacks.caddy.host == host:
         ports += [PublishedPort(port=80), PublishedPort(port=443)]
         ports.append(PublishedPort(port=443, protocol="udp"))
-    if site.stacks.headscale.host == host and site.stacks.headscale.derp.embedded:
+    if site.stacks.headscale.host == host:
         ports.append(PublishedPort(port=3478, protocol="udp"))
     return tuple(ports)
 
@@ -285,12 +284,7 @@ RULES = (
         _swallowed_names,
     ),
     Rule(
-        (
-            ("hosts", "*", "port"),
-            _HEADSCALE_HOST,
-            _CADDY_HOST,
-            ("stacks", "headscale", "derp", "embedded"),
-        ),
+        (("hosts", "*", "port"), _HEADSCALE_HOST, _CADDY_HOST),
         _port_collisions,
     ),
 )

@@ -40,10 +40,8 @@ def pin(settings: Settings, site: Site, server_key: str, headscale: RenderedStac
     return pinned
 
 
-def _relay_key(site: Site, anchor: Anchor) -> str | None:
-    """None where the relay is off. Raises GateFailed when it is not the pinned one."""
-    if not site.stacks.headscale.derp.embedded:
-        return None
+def _relay_key(site: Site, anchor: Anchor) -> str:
+    """Raises GateFailed when it is not the pinned one."""
     shown = relay_key(site.server_url, site.network)
     if anchor.derp_key in (None, shown):
         return shown

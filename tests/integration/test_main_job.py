@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -108,6 +109,13 @@ def test_a_backup_is_verified_and_the_next_one_tells_what_changed(mesh: Lab) -> 
     assert report["problems"] == []
     assert report["newest_verified"] in [stored["id"] for stored in report["stored"]]
     assert any("newcomer" in change for change in report["changes"])
+
+
+def test_a_backup_asked_for_during_another_begins_after_it(mesh: Lab) -> None:
+    with ThreadPoolExecutor() as pool:
+        answers = list(pool.map(lambda _: meshkeeper(mesh.plan, "backup"), range(2)))
+    assert [answer["report"]["problems"] for answer in answers] == [[], []]
+    assert answers[0]["run"] != answers[1]["run"]
 
 
 def test_a_sidecar_that_lacks_a_key_fails_the_backup_and_is_named(mesh: Lab) -> None:

@@ -113,12 +113,6 @@ def test_headscale_gets_its_relay_and_the_public_maps() -> None:
     assert derp["urls"] == ["https://controlplane.tailscale.com/derpmap/default"]
 
 
-def test_without_its_relay_nothing_is_published_for_it() -> None:
-    stacks = render_stacks(site("headscale", derp={"embedded": False}))
-    assert config(stacks)["derp"]["server"]["enabled"] is False
-    assert "ports" not in compose(stacks["headscale"])["services"]["headscale"]
-
-
 def test_the_policy_gives_the_canary_access_to_nothing() -> None:
     text = render_stacks(site())["headscale"].files["config/policy.hujson"].content
     policy = json.loads(re.sub(r",(\s*[\]}])", r"\1", re.sub(r"(?m)^\s*//.*$", "", text)))

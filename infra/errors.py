@@ -17,19 +17,22 @@ MeshkeeperError
     └── BackupFailed        a snapshot lacks something it must hold
 """
 
+from infra.text import printable
+
 
 class MeshkeeperError(Exception):
     """What happened, where, and what to do next, in one readable sentence or two.
 
-    `message` states the fact and the place; `hint` (may be empty) the next step.
+    `message` states the fact and the place; `hint` (may be empty) the next step. Both may quote a
+    host, so what a terminal would act on is taken out.
     """
 
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
-        self.message = message
-        self.hint = hint
+        self.message = printable(message)
+        self.hint = printable(hint)
+        super().__init__(self.message, self.hint)
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()

@@ -5,6 +5,7 @@ import sys
 from typing import Any, NamedTuple
 
 from infra.errors import MeshkeeperError
+from infra.text import printable
 
 
 class Answer(NamedTuple):
@@ -23,7 +24,7 @@ def show(answer: Answer, *, as_json: bool) -> None:
     elif answer.markdown and sys.stdout.isatty():
         _show_markdown(answer.text)
     else:
-        print(answer.text)
+        print(printable(answer.text))
 
 
 def show_error(error: MeshkeeperError, *, as_json: bool) -> None:
@@ -41,4 +42,4 @@ def _show_markdown(text: str) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    Console().print(Markdown(text))
+    Console().print(Markdown(printable(text)))

@@ -5,6 +5,7 @@ import time
 from typing import Protocol
 
 from deployments.embedded.api import FINAL, Api, Json
+from infra.text import printable
 
 #: Seconds between two looks at a run.
 INTERVAL = 0.5
@@ -58,4 +59,4 @@ def step_line(step: Json) -> str:
     """A step as one line: mark, name, duration in seconds."""
     mark = MARKS.get(step["state_type"], " ")
     seconds = step["estimated_run_time"] or 0.0
-    return f"  {mark} {step['name']}  {seconds:.1f} s"
+    return f"  {mark} {printable(step['name'])}  {seconds:.1f} s"

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from deployments.cli.follow import MARKS
 from deployments.embedded.api import FINAL, Json
+from infra.text import printable
 
 _STYLES = {"COMPLETED": "green", "FAILED": "red", "CRASHED": "red", "CANCELLED": "yellow"}
 
@@ -34,11 +35,11 @@ class LiveTable:
         self._live.stop()
 
     def update(self, run: Json, steps: list[Json]) -> None:
-        title = f"{run['name']} · {run['state_name']}"
+        title = Text(printable(f"{run['name']} · {run['state_name']}"))
         table = Table(title=title, title_justify="left", box=None, show_header=False)
         for step in steps:
             seconds = step["estimated_run_time"] or 0.0
-            table.add_row(self._mark(step), Text(step["name"]), f"{seconds:.1f} s")
+            table.add_row(self._mark(step), Text(printable(step["name"])), f"{seconds:.1f} s")
         if run["state_type"] not in FINAL and not steps:
             table.add_row(self._spinner, "waiting for the worker", "")
         self._live.update(table)

@@ -27,9 +27,12 @@ def find(engine: DockerClient, name: str) -> Container | None:
 
 
 def owner(engine: DockerClient, network: str) -> Path | None:
-    """The directory of the lab that this network belongs to; None where there is no such network."""
+    """The directory of the lab that this network belongs to; None where there is no such lab."""
     found = engine.networks.list(names=[f"^{network}$"])
-    return Path(found[0].attrs["Labels"][OWNER]) if found else None
+    owners = [
+        network.attrs["Labels"][OWNER] for network in found if OWNER in network.attrs["Labels"]
+    ]
+    return Path(owners[0]) if owners else None
 
 
 def ensure_network(engine: DockerClient, name: str, subnet: str, directory: Path) -> None:

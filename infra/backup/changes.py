@@ -1,7 +1,7 @@
 """What differs in a mesh between two snapshots: told to the user, since nobody else may know."""
 
-from infra.backup.text import plain
 from infra.model.snapshot import MeshFacts, NodeFact
+from infra.text import plain
 
 
 def changes(before: MeshFacts, after: MeshFacts) -> list[str]:

@@ -13,13 +13,13 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from infra.access.ssh import Session
 from infra.backup.report import snapshot_time
 from infra.backup.store import ARCHIVE
-from infra.backup.text import plain
 from infra.backup.unpack import MAX_ARCHIVE
 from infra.backup.verify import CLOCK_TOLERANCE
 from infra.errors import StepFailed
 from infra.model.base import Model
 from infra.model.site import Host
 from infra.model.snapshot import SnapshotId
+from infra.text import plain
 
 _PROGRAM = Path(__file__).with_name("host_report.py")
 _TIMEOUT = 180

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 SIDECAR = "headscale-backup"
-SNAPSHOT = re.compile(r"^(\d{8}T\d{6}Z)\.tar$")
+SNAPSHOT = re.compile(r"^[0-9]{8}T[0-9]{6}Z\.tar$")
 #: Newest snapshots that are told; a year of hourly ones would be 8,760.
 MOST = 10_000
 

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from infra.backup.text import plain
 from infra.model.backup import BackupReport, RecoveryPoint
 from infra.model.snapshot import SnapshotId
+from infra.text import plain
 
 #: Changes and problems that are shown; the rest is counted.
 _SHOWN = 100

@@ -1,7 +1,7 @@
 """A drill's report as one would show it to somebody else."""
 
-from infra.drill.text import cell, duration
 from infra.model.drill import DrillReport, Evidence, Outcome, Verdict
+from infra.text import cell, duration
 
 _HEADLINES = {
     Verdict.VERIFIED: "**Verified.** This backup brings the mesh back.",

@@ -17,7 +17,7 @@ RESTORED, SUCCESSOR = "headscale", "headscale-successor"
 START_LIMIT = 20.0
 _PAUSE = 0.1
 
-_IMAGE = re.compile(r"^headscale/headscale:\d+\.\d+\.\d+\Z")
+_IMAGE = re.compile(r"^headscale/headscale:[0-9]+\.[0-9]+\.[0-9]+\Z")
 
 
 def official_image(image: str) -> str:

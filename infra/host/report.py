@@ -1,6 +1,7 @@
 """A provisioning as text for people. Pure."""
 
 from infra.model.host import Machine, ProvisionReport
+from infra.text import cell
 
 GIB = 1024**3
 
@@ -10,7 +11,7 @@ def markdown(report: ProvisionReport) -> str:
     if not report.changes:
         done = "Nothing was touched: it was in order already (one round trip)."
     else:
-        rows = [f"| {c.item} | {c.summary} | {c.seconds:.1f} s |" for c in report.changes]
+        rows = [f"| {c.item} | {cell(c.summary)} | {c.seconds:.1f} s |" for c in report.changes]
         done = "\n".join(["| item | what was done | time |", "|---|---|---|", *rows])
     return f"# {report.host} is in order\n\n{done}\n\n{machine_line(report.machine)}\n"
 
@@ -19,5 +20,5 @@ def machine_line(machine: Machine) -> str:
     return (
         f"It has {machine.ram_bytes / GIB:.1f} GiB of memory, {machine.cores:g} cores, "
         f"{machine.disk_free_bytes / GIB:.0f} of {machine.disk_bytes / GIB:.0f} GiB of disk free, "
-        f"kernel {machine.kernel}."
+        f"kernel {cell(machine.kernel, 80)}."
     )

@@ -29,6 +29,6 @@ class BackupRequest(BaseModel):
 
 class DrillRequest(BaseModel):
     site: SiteName
-    snapshot: Annotated[str, StringConstraints(pattern=r"^(latest|\d{8}T\d{6}Z)$")] = Field(
+    snapshot: Annotated[str, StringConstraints(pattern=r"^(latest|[0-9]{8}T[0-9]{6}Z)$")] = Field(
         default="latest", description="`latest`, or a snapshot's id such as 20261123T120000Z."
     )

@@ -32,7 +32,9 @@ UserName = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535, examples=[22])]
 Cron = Annotated[str, AfterValidator(check_cron), Field(examples=["7 * * * *"])]
 Timezone = Annotated[str, AfterValidator(check_timezone), Field(examples=["Europe/Berlin"])]
-Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$"), Field(examples=["0.29.2"])]
+Version = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$"), Field(examples=["0.29.2"])
+]
 Megabytes = Annotated[int, Field(ge=16, le=1_048_576, examples=[256])]
 PublicKey = Annotated[
     str,

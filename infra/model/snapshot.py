@@ -14,9 +14,9 @@ from infra.model.base import Model
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, StringConstraints(max_length=512)]
-SnapshotId = Annotated[str, StringConstraints(pattern=r"^\d{8}T\d{6}Z$")]
-
-SNAPSHOT_ID = re.compile(r"^\d{8}T\d{6}Z$")
+#: `\d` would match the digits of every script, which sort after ours.
+SNAPSHOT_ID = re.compile(r"^[0-9]{8}T[0-9]{6}Z\Z")
+SnapshotId = Annotated[str, StringConstraints(pattern=r"^[0-9]{8}T[0-9]{6}Z$")]
 MANIFEST = "manifest.json"
 DATABASE = "db.sqlite"
 NOISE_KEY = "noise_private.key"

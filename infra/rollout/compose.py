@@ -4,6 +4,7 @@ import shlex
 
 from infra.access.ssh import Session
 from infra.model.stack import RenderedStack
+from infra.text import printable
 
 LOG_LINES, LOG_BYTES = 15, 4096
 START_SECONDS = 180
@@ -45,13 +46,9 @@ def last_log_lines(session: Session, container: str) -> str:
     output = session.run(session.as_root(logs(container)), limit=LOG_BYTES)
     text = (output.stdout + output.stderr)[-LOG_BYTES:].decode(errors="replace")
     lines = text.strip().splitlines()[-LOG_LINES:]
-    return "\n".join(_printable(line) for line in lines)
+    return printable("\n".join(lines))
 
 
 def _compose(stack: RenderedStack, *words: str) -> str:
     folder = str(stack.directory)
     return shlex.join(("docker", "compose", "--project-directory", folder, *words))
-
-
-def _printable(line: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in line)

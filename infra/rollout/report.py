@@ -1,16 +1,17 @@
 """A rollout as text for people. Pure."""
 
 from infra.model.stack import RolloutReport
+from infra.text import cell
 
 
 def markdown(report: RolloutReport) -> str:
     """What was planned, done and proved."""
     parts = [f"# {report.site}: rolled out", "\n\n".join(p.describe() for p in report.plans)]
     if report.applied:
-        rows = [f"| {a.item} | {a.summary} | {a.seconds:.1f} s |" for a in report.applied]
+        rows = [f"| {a.item} | {cell(a.summary)} | {a.seconds:.1f} s |" for a in report.applied]
         parts.append("\n".join(["| step | what was done | time |", "|---|---|---|", *rows]))
     if report.checks:
-        rows = [f"| {c.name} | {c.found} | {c.seconds:.1f} s |" for c in report.checks]
+        rows = [f"| {c.name} | {cell(c.found)} | {c.seconds:.1f} s |" for c in report.checks]
         parts.append("\n".join(["| asked | found | time |", "|---|---|---|", *rows]))
     if report.users_created:
         parts.append(f"Users created: {', '.join(report.users_created)}.")

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from infra.backup.report import markdown, recovery_point
-from infra.backup.text import plain
 from infra.model.backup import BackupReport, StoredSnapshot
+from infra.text import plain
 
 NOW = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
 NEWEST, BEFORE = "20261123T120000Z", "20261123T110000Z"

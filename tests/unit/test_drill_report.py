@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from infra.drill.report import render
-from infra.drill.text import duration
 from infra.model.drill import DrillReport, Evidence, Kind, Outcome, Verdict
+from infra.text import duration
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

@@ -1,17 +1,18 @@
 """The hourly backup: collect the host's snapshots, verify each, store them, say what was found."""
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.definition import site_flow
-from infra.access.anchor import load_anchor
+from infra.access.anchor import load_anchor, update_anchor
 from infra.backup.changes import changes
-from infra.backup.collect import HostReport, sidecar_problems
+from infra.backup.collect import HostReport, freshness_problems, sidecar_problems
 from infra.backup.report import markdown, recovery_point
 from infra.backup.staging import staging, workplace
 from infra.backup.store import lacking, site_repository
-from infra.errors import BackupFailed, StepFailed
+from infra.errors import BackupFailed, CouldNotRun, StepFailed
 from infra.model.anchor import Anchor
 from infra.model.backup import BackupReport, RefusedSnapshot, StoredSnapshot
 from infra.model.request import BackupRequest
@@ -26,6 +27,12 @@ from tasks.backup import (
 from tasks.report import publish_report
 from tasks.site import OpenSite, open_site
 
+#: A run fetches until it has this many bytes, or this many seconds went by; the next one goes on.
+#: A host that offers snapshots without end fills no disk, and holds up no later run.
+MOST_BYTES, MOST_SECONDS = 2 * 1024**3, 45 * 60
+#: Sentences on the mesh's changes in one report; a reason's characters.
+MOST_CHANGES, LONGEST_REASON = 1_000, 2_000
+
 
 @dataclass
 class Found:
@@ -36,6 +43,8 @@ class Found:
     stored: list[StoredSnapshot] = field(default_factory=list)
     refused: list[RefusedSnapshot] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
+    waiting: int = 0
+    stopped_by: CouldNotRun | None = None
 
 
 @site_flow(name="headscale-backup", run_name="back up {request.site}")
@@ -49,6 +58,9 @@ def headscale_backup(request: BackupRequest) -> BackupReport:
         collect_all(opened, anchor, found, folder)
     report = report_of(opened, anchor, found, started_at)
     publish_report("headscale-backup", markdown(report), report)
+    update_anchor(opened.settings, request.site, told)
+    if found.stopped_by:
+        raise found.stopped_by
     if report.problems:
         raise BackupFailed(f"{opened.site.name}: {' '.join(report.problems[:3])}")
     return report
@@ -66,24 +78,41 @@ def ask_and_expire(opened: OpenSite, anchor: Anchor) -> Found:
 
 def collect_all(opened: OpenSite, anchor: Anchor, found: Found, folder: Path) -> None:
     """Oldest first, so that a killed run goes on where it ended. A bad one stops no other."""
-    known = anchor.last_verified.facts if anchor.last_verified else None
-    for snapshot in wanted(found):
+    deadline = time.monotonic() + MOST_SECONDS
+    known = untold(anchor, found)
+    queue = lacking(found.host_report.snapshots, found.kept)
+    for done, snapshot in enumerate(queue):
+        if sum(s.size for s in found.stored) > MOST_BYTES or time.monotonic() > deadline:
+            found.waiting = len(queue) - done
+            return
         try:
             stored, facts = collect(opened, anchor, snapshot, folder)
         except (BackupFailed, StepFailed) as error:
-            found.refused.append(RefusedSnapshot(id=snapshot, reason=str(error)))
+            reason = str(error)[:LONGEST_REASON]
+            found.refused.append(RefusedSnapshot(id=snapshot, reason=reason))
             continue
+        except CouldNotRun as error:
+            # What was stored until now is told in any case.
+            found.stopped_by = error
+            return
         found.stored.append(stored)
         found.changes += changes(known, facts) if known else []
         known = facts
 
 
-def wanted(found: Found) -> list[SnapshotId]:
-    """What the repository lacks, and the fresh one in any case: the host's clock may be behind."""
-    lack = set(lacking(found.host_report.snapshots, found.kept))
-    if found.host_report.fresh and found.host_report.fresh not in found.kept:
-        lack.add(found.host_report.fresh)
-    return sorted(lack)
+def untold(anchor: Anchor, found: Found) -> MeshFacts | None:
+    """The facts that the first snapshot is compared with: those last verified.
+
+    What a killed run verified and never reported is told now.
+    """
+    verified, reported = anchor.last_verified, anchor.last_reported
+    if verified and reported:
+        found.changes += changes(reported.facts, verified.facts)
+    return verified.facts if verified else None
+
+
+def told(anchor: Anchor) -> Anchor:
+    return anchor.model_copy(update={"last_reported": anchor.last_verified})
 
 
 def collect(
@@ -108,7 +137,10 @@ def report_of(opened: OpenSite, anchor: Anchor, found: Found, started_at: dateti
     interval = opened.site.stacks.headscale.backup.interval_minutes
     problems = [
         *sidecar_problems(found.host_report, interval, now),
+        *freshness_problems(found.host_report, max(found.kept, default=None)),
         *(refused.reason for refused in found.refused),
+        *([f"{found.waiting} snapshots wait for the next run."] if found.waiting else []),
+        *([f"Stopped: {found.stopped_by}"] if found.stopped_by else []),
     ]
     return BackupReport(
         site=opened.site.name,
@@ -116,8 +148,8 @@ def report_of(opened: OpenSite, anchor: Anchor, found: Found, started_at: dateti
         stored=tuple(found.stored),
         refused=tuple(found.refused),
         newest_verified=newest,
-        changes=tuple(found.changes),
-        compared_with=anchor.last_verified.id if anchor.last_verified else None,
+        changes=tuple(found.changes[:MOST_CHANGES]),
+        compared_with=anchor.last_reported.id if anchor.last_reported else None,
         if_data_is_damaged=recovery_point(max(found.host_report.snapshots, default=None), now),
         if_host_is_lost=recovery_point(newest, now),
         repository=str(site_repository(opened.settings, opened.site)),

@@ -46,7 +46,8 @@ class Settings(BaseSettings):
     def site_dir(self, site: str) -> Path:
         """Anchor, known_hosts, canary and staging of one site (created, 0700)."""
         path = self.state / "sites" / site
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self.state, path.parent, path):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from infra.access.anchor import load_anchor, save_anchor
+from infra.access.anchor import update_anchor
 from infra.access.ssh import admin_login, connect
 from infra.backup import collect, store
 from infra.backup.collect import HostReport
@@ -49,9 +49,10 @@ def store_snapshot(
     """restic's id of it. The anchor then knows it as the last verified one."""
     repository = store.site_repository(opened.settings, opened.site)
     restic_id = store.store(repository, opened.site.name, archive, manifest)
-    anchor = load_anchor(opened.settings, opened.site.name)
     verified = VerifiedSnapshot(id=snapshot, created_at=manifest.created_at, facts=manifest.facts)
-    save_anchor(
-        opened.settings, opened.site.name, anchor.model_copy(update={"last_verified": verified})
+    update_anchor(
+        opened.settings,
+        opened.site.name,
+        lambda anchor: anchor.model_copy(update={"last_verified": verified}),
     )
     return restic_id

@@ -1,6 +1,8 @@
-"""Reads and writes the anchor of a site; every write is atomic."""
+"""Reads and writes the anchor of a site; every write is atomic, and loses no other."""
 
+import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from infra.model.anchor import Anchor
@@ -29,6 +31,15 @@ def load_anchor(settings: Settings, site: str) -> Anchor:
 
 def save_anchor(settings: Settings, site: str, anchor: Anchor) -> None:
     write_private(anchor_path(settings, site), anchor.model_dump_json(indent=2).encode())
+
+
+def update_anchor(settings: Settings, site: str, change: Callable[[Anchor], Anchor]) -> Anchor:
+    """Change the stored anchor; a backup and a rollout may do so in the same moment."""
+    with (settings.site_dir(site) / ".anchor.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        anchor = change(load_anchor(settings, site))
+        save_anchor(settings, site, anchor)
+    return anchor
 
 
 def write_private(path: Path, content: bytes) -> None:

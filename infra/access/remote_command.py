@@ -1,10 +1,9 @@
 """One command that runs on a host: fed, drained on both streams and bounded in time and size."""
 
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from paramiko import Channel
+from paramiko import Channel, SSHException
 
 from infra.errors import StepFailed, Unreachable
 
@@ -16,7 +15,8 @@ class RemoteCommand:
     """A started command. Both output streams are read at once, so neither can block the other.
 
     `chunks` goes to its standard input by `sendall` (Fabric's in_stream takes 10 ms per
-    character); `timeout` (seconds) is for all of it.
+    character); `timeout` (seconds) is for all of it: a host that answers a byte at a time, or not
+    even that it starts the command, does not hold us longer.
     """
 
     def __init__(
@@ -24,52 +24,63 @@ class RemoteCommand:
     ) -> None:
         self._channel = channel
         self._timeout = timeout
-        self._deadline = time.monotonic() + timeout
+        self._timed_out = False
         self._errors = bytearray()
         self._feed_error: BaseException | None = None
-        channel.settimeout(timeout)
-        channel.exec_command(command)
+        self._timer = threading.Timer(timeout, self._give_up)
         self._threads = [
-            threading.Thread(target=self._feed, args=(chunks,), daemon=True),
-            threading.Thread(target=self._drain_errors, daemon=True),
+            self._timer,
+            threading.Thread(target=self._feed, args=(chunks,)),
+            threading.Thread(target=self._drain_errors),
         ]
         for thread in self._threads:
+            thread.daemon = True
+        self._timer.start()
+        try:
+            channel.exec_command(command)
+        except SSHException:
+            self.close()
+            self._refuse_if_late()
+            raise
+        for thread in self._threads[1:]:
             thread.start()
 
     def output(self) -> Iterator[bytes]:
         """Standard output as it comes. Raises StepFailed at the deadline."""
-        yield from self._received(self._channel.recv)
+        yield from iter(lambda: self._channel.recv(CHUNK), b"")
+        self._refuse_if_late()
 
     def end(self) -> tuple[int, bytes]:
         """Exit status, and the last 64 KiB of standard error; call when the output has ended.
 
-        Raises Unreachable when the connection broke, and what reading `chunks` raised.
+        Raises StepFailed at the deadline, Unreachable when the connection broke, and what reading
+        `chunks` raised.
         """
-        for thread in self._threads:
-            thread.join(self._remaining())
-        self._channel.status_event.wait(self._remaining())
+        for thread in self._threads[1:]:
+            thread.join()
+        self._channel.status_event.wait()
         if self._feed_error is not None:
             raise self._feed_error
+        self._refuse_if_late()
         status = self._channel.exit_status
         if status == -1:
             raise Unreachable("The connection broke while a command ran.", "Try again.")
         return status, bytes(self._errors)
 
     def close(self) -> None:
+        self._timer.cancel()
         self._channel.close()
 
-    def _received(self, receive: Callable[[int], bytes]) -> Iterator[bytes]:
-        while True:
-            self._channel.settimeout(self._remaining())
-            try:
-                data = receive(CHUNK)
-            except TimeoutError as error:
-                raise StepFailed(
-                    f"It did not end within {self._timeout:.0f} s.", "See what it waits for."
-                ) from error
-            if not data:
-                return
-            yield data
+    def _give_up(self) -> None:
+        """Closing the channel wakes everybody who waits for it."""
+        self._timed_out = True
+        self._channel.close()
+
+    def _refuse_if_late(self) -> None:
+        if self._timed_out:
+            raise StepFailed(
+                f"It did not end within {self._timeout:.0f} s.", "See what it waits for."
+            )
 
     def _feed(self, chunks: Iterable[bytes]) -> None:
         try:
@@ -85,12 +96,6 @@ class RemoteCommand:
             self._channel.close()
 
     def _drain_errors(self) -> None:
-        try:
-            for data in self._received(self._channel.recv_stderr):
-                self._errors += data
-                del self._errors[:-ERRORS_KEPT]
-        except StepFailed:
-            return  # the reader of standard output meets the same deadline
-
-    def _remaining(self) -> float:
-        return max(0.01, self._deadline - time.monotonic())
+        for data in iter(lambda: self._channel.recv_stderr(CHUNK), b""):
+            self._errors += data
+            del self._errors[:-ERRORS_KEPT]

@@ -151,6 +151,8 @@ class Session:
         try:
             channel = self._transport.open_session(timeout=CONNECT_TIMEOUT)
             return RemoteCommand(channel, command, chunks, timeout)
+        except StepFailed as error:
+            raise self._located(error, command.split(maxsplit=1)[0]) from error
         except (SSHException, EOFError, OSError) as error:
             raise Unreachable(
                 f"The connection to {self.login} broke.", "Is the host up? Then try again."

@@ -1,8 +1,11 @@
 """HTTPS to a site's names: with its resolver, its extra root, and always a verified certificate."""
 
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import httpx
 
@@ -16,7 +19,10 @@ KEY_PREFIX = "nodekey:"
 
 
 def get(url: str, network: Network, timeout: float = 10, limit: int = LIMIT) -> httpx.Response:
-    """GET `url`, following no redirect. Raises Unreachable, also for a body over `limit` bytes."""
+    """GET `url` within `timeout` seconds, following no redirect.
+
+    Raises Unreachable, also for a body over `limit` bytes.
+    """
     with _answer(url, network, timeout) as answer:
         body = bytearray()
         for chunk in answer.iter_raw():
@@ -51,7 +57,10 @@ def _answer(
     target = httpx.URL(url)
     request = _request(target, network, headers or {})
     try:
-        with httpx.Client(verify=_trust(network), timeout=timeout, trust_env=False) as client:
+        with (
+            httpx.Client(verify=_trust(network), timeout=timeout, trust_env=False) as client,
+            _cut_off(request, timeout),
+        ):
             answer = client.send(request, stream=True)
             try:
                 yield answer
@@ -62,6 +71,34 @@ def _answer(
             f"{url} does not answer as it should: {error or type(error).__name__}.",
             f"Does {target.host} point to the host, is the port open, is the certificate valid?",
         ) from error
+
+
+@contextmanager
+def _cut_off(request: httpx.Request, seconds: float) -> Iterator[None]:
+    """End the request's connection after `seconds`. httpx's own timeouts begin anew with each byte."""
+    late = threading.Event()
+    sockets: list[socket.socket] = []
+
+    def note(event: str, details: dict[str, Any]) -> None:
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            sockets.append(details["return_value"].get_extra_info("socket"))
+            if late.is_set():
+                end()
+
+    def end() -> None:
+        late.set()
+        for opened in sockets[-1:]:
+            with suppress(OSError):  # closed already
+                opened.shutdown(socket.SHUT_RDWR)
+
+    request.extensions = {**request.extensions, "trace": note}
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _request(target: httpx.URL, network: Network, headers: dict[str, str]) -> httpx.Request:

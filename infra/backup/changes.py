@@ -1,6 +1,6 @@
 """What differs in a mesh between two snapshots: told to the user, since nobody else may know."""
 
-from infra.model.snapshot import MeshFacts, NodeFact
+from infra.model.snapshot import Credential, MeshFacts, NodeFact
 from infra.text import plain
 
 
@@ -14,6 +14,7 @@ def changes(before: MeshFacts, after: MeshFacts) -> list[str]:
         *(_appeared(node) for number, node in new.items() if number not in old),
         *(f"node {old[number].name} is gone" for number in old if number not in new),
         *(line for number in old if number in new for line in _changed(old[number], new[number])),
+        *(_let_in(key) for key in after.credentials if key not in before.credentials),
         *(["the policy is another"] if before.policy_sha256 != after.policy_sha256 else []),
     ]
     return [plain(line) for line in found]
@@ -25,6 +26,15 @@ def _appeared(node: NodeFact) -> str:
     return f"node {node.name} appeared ({', '.join([*details, *routes])})"
 
 
+def _let_in(key: Credential) -> str:
+    """What a new key lets in. One that went is no news: headscale's keys expire."""
+    who = [f"user {key.user}"] if key.user else []
+    details = [*who, *key.tags, *(["reusable"] if key.reusable else [])]
+    return f"{key.kind} {key.prefix or key.id} appeared" + (
+        f" ({', '.join(details)})" if details else ""
+    )
+
+
 def _changed(before: NodeFact, after: NodeFact) -> list[str]:
     name = after.name
     lines = []
@@ -32,6 +42,8 @@ def _changed(before: NodeFact, after: NodeFact) -> list[str]:
         lines.append(f"node {before.name} is now called {name}")
     if before.node_key != after.node_key:
         lines.append(f"node {name} has another key")
+    if before.machine_key != after.machine_key:
+        lines.append(f"node {name} is another machine")
     if before.user != after.user:
         lines.append(
             f"node {name} belongs to {after.user or 'nobody'}, not {before.user or 'nobody'}"

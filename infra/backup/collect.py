@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, ValidationError
 
 from infra.access.ssh import Session
 from infra.backup.report import snapshot_time
@@ -47,8 +47,8 @@ class HostReport(Model):
     sidecar: Literal[
         "running", "created", "restarting", "paused", "exited", "removing", "dead", "missing"
     ]
-    sidecar_started: datetime | None
-    now: datetime = Field(description="The host's clock, UTC.")
+    sidecar_started: AwareDatetime | None
+    now: AwareDatetime = Field(description="The host's clock, UTC.")
 
 
 def backup_folder(host: Host) -> str:
@@ -106,6 +106,16 @@ def sidecar_problems(report: HostReport, interval_minutes: int, now: datetime) -
             f" (every {interval_minutes} min expected); the last was {report.last_own or 'none'}."
         )
     return problems
+
+
+def freshness_problems(report: HostReport, newest_stored: SnapshotId | None) -> list[str]:
+    """What is called fresh must be newer than all that we have."""
+    if report.fresh is None or newest_stored is None or report.fresh > newest_stored:
+        return []
+    return [
+        f"The host calls {report.fresh} fresh, which is not newer than {newest_stored} in the"
+        " repository, and was left there: its clock went back, or it made no snapshot."
+    ]
 
 
 def _silent_minutes(report: HostReport) -> float:

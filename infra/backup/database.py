@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from infra.model.base import Model
-from infra.model.snapshot import MeshFacts, NodeFact, Text
+from infra.model.snapshot import Credential, MeshFacts, NodeFact, Text
 
 #: Seconds for the child, and bytes of its answer.
 _TIMEOUT, _LIMIT = 60, 16 * 1024 * 1024
@@ -22,6 +22,7 @@ class DatabaseFacts(Model):
     tables: dict[Text, int] = Field(default={}, max_length=200)
     users: tuple[Text, ...] = Field(default=(), max_length=1_000)
     nodes: tuple[NodeFact, ...] = Field(default=(), max_length=10_000)
+    credentials: tuple[Credential, ...] = Field(default=(), max_length=10_000)
 
 
 def check_database(path: Path, expected: MeshFacts) -> list[str]:
@@ -33,6 +34,7 @@ def check_database(path: Path, expected: MeshFacts) -> list[str]:
         *_differing_tables(expected.tables, found.tables),
         *_differing("users", expected.users, found.users),
         *_differing("nodes", expected.nodes, found.nodes),
+        *_differing("credentials", expected.credentials, found.credentials),
     ]
 
 

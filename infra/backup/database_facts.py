@@ -43,11 +43,13 @@ def _read(path: Path) -> dict[str, Any]:
         database.set_progress_handler(lambda: int(time.monotonic() > deadline), 100_000)
         _distrust(database)
         strangers = database.execute(
-            "SELECT count(*) FROM sqlite_master WHERE type IN ('view', 'trigger')"
-            " OR sql LIKE 'CREATE VIRTUAL%'"
+            "SELECT count(*) FROM sqlite_master WHERE sql IS NOT NULL AND NOT"
+            " (type = 'table' AND substr(sql, 1, 13) = 'CREATE TABLE ' OR type = 'index' AND"
+            " (substr(sql, 1, 13) = 'CREATE INDEX ' OR substr(sql, 1, 20) = 'CREATE UNIQUE INDEX '))"
         ).fetchone()[0]
         if strangers:
-            return {"problem": f"{strangers} views, triggers or virtual tables; Headscale has none"}
+            what = "objects are neither plain tables nor indexes, and Headscale has no others"
+            return {"problem": f"{strangers} {what}"}
         checked = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if checked != "ok":
             return {"problem": f"PRAGMA integrity_check says {str(checked)[:200]!r}"}

@@ -28,7 +28,7 @@ def markdown(report: BackupReport) -> str:
         _items("Problems", report.problems),
         _summary(report),
         _stored(report),
-        _items(f"Changed in the mesh since {report.compared_with}", report.changes),
+        _items(f"Changed in the mesh since {_compared_with(report)}", report.changes),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -48,9 +48,13 @@ def _summary(report: BackupReport) -> str:
 
 
 def _change_count(report: BackupReport) -> str:
-    if report.compared_with is None:
+    if report.compared_with is None and not report.changes:
         return "first backup, nothing to compare with"
-    return f"{len(report.changes) or 'nothing'} since {report.compared_with}"
+    return f"{len(report.changes) or 'nothing'} since {_compared_with(report)}"
+
+
+def _compared_with(report: BackupReport) -> str:
+    return report.compared_with or "the first snapshot"
 
 
 def _stored(report: BackupReport) -> str:

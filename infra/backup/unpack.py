@@ -17,8 +17,8 @@ from infra.errors import BackupFailed
 from infra.model.snapshot import DATABASE, MANIFEST, REQUIRED_FILES, Manifest
 
 #: Bytes; of a whole archive, of the database, of the manifest, of any other file.
-MAX_ARCHIVE = 512 * 1024 * 1024
-MAX_DATABASE = 500 * 1024 * 1024
+MAX_ARCHIVE = 256 * 1024 * 1024
+MAX_DATABASE = 240 * 1024 * 1024
 MAX_MANIFEST = 8 * 1024 * 1024
 MAX_OTHER = 1024 * 1024
 

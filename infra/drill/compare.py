@@ -1,12 +1,15 @@
 """What is missing, or too much, in a restored mesh: facts against facts, in sentences."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 
 from pydantic import Field
 
-from infra.model.anchor import Anchor
+from infra.model.anchor import Anchor, RolledOutPolicy
 from infra.model.base import Model
 from infra.model.snapshot import Manifest, MeshFacts, NodeFact, Sha256
+
+ROLLOUT_TIME = timedelta(minutes=15)
 
 
 class Found(Model):
@@ -47,7 +50,7 @@ def _set_problems(what: str, expected: Iterable[str], found: Iterable[str]) -> l
 
 
 def _node_problems(expected: NodeFact, found: NodeFact) -> list[str]:
-    properties = ("user", "node_key", "addresses", "tags", "approved_routes")
+    properties = ("user", "node_key", "machine_key", "addresses", "tags", "approved_routes")
     return [
         f"node {expected.name!r}: {name.replace('_', ' ')}: expected {_shown(wanted)}, "
         f"found {_shown(there)}"
@@ -81,16 +84,23 @@ def policy_problems(found: str | None, manifest: Manifest, anchor: Anchor) -> li
     """The policy in force against the manifest, and against what the control machine knows."""
     if found is None:
         return ["policy: expected the one that was rolled out, found an empty one"]
-    verified = anchor.last_verified
-    known, whose = anchor.policy_sha256, "last rolled out"
-    if verified and verified.id == manifest.id:
-        known, whose = verified.facts.policy_sha256, "verified when this snapshot was stored"
+    known = _in_force(anchor.policies, manifest.created_at)
     problems = []
     if found != manifest.facts.policy_sha256:
         problems.append("policy: it is not the one that the manifest names")
-    if known and found != known:
-        problems.append(f"policy: it is not the one {whose}")
+    if known and found not in known:
+        problems.append("policy: it is not the one that was rolled out for that time")
     return problems
+
+
+def _in_force(policies: tuple[RolledOutPolicy, ...], moment: datetime) -> set[str]:
+    """The policies that a snapshot of this moment may hold; none where we don't know.
+
+    A policy is pinned some minutes after it was put in force, by another clock than the host's.
+    """
+    begun = [policy for policy in policies if policy.since <= moment + ROLLOUT_TIME]
+    replaced = [new for new in begun if new.since <= moment - ROLLOUT_TIME]
+    return {policy.sha256 for policy in begun[max(0, len(replaced) - 1) :]}
 
 
 def anchor_problems(manifest: Manifest, anchor: Anchor) -> list[str]:

@@ -65,6 +65,15 @@ _OVERRIDES: dict[str, Any] = {
 }
 
 
+class _WithoutAliases(yaml.SafeLoader):
+    """An alias is a copy when it is written out: a few of them, nested, fill any memory."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias")
+        return super().compose_node(parent, index)
+
+
 def isolated_config(text: str) -> str:
     """The snapshot's config.yaml as YAML for the drill.
 
@@ -73,11 +82,13 @@ def isolated_config(text: str) -> str:
     if len(text) > LIMIT:
         raise BackupFailed(f"{CONFIG} has more than {LIMIT} characters.")
     try:
-        config = yaml.safe_load(text)
+        config = yaml.load(text, Loader=_WithoutAliases)  # noqa: S506 (a SafeLoader)
     except (yaml.YAMLError, RecursionError, ValueError):
         config = None
     if not isinstance(config, dict):
-        raise BackupFailed(f"{CONFIG} is no configuration: it must be a YAML mapping.")
+        raise BackupFailed(
+            f"{CONFIG} is no configuration: it must be a YAML mapping without aliases."
+        )
     kept = {key: value for key, value in config.items() if key not in _REMOVED}
     if isinstance(dns := kept.get("dns"), dict):
         # Headscale refuses a configuration that has both.

@@ -23,7 +23,7 @@ def observe(session: Session, request: ObserveRequest) -> Observation:
         STEP, session.as_root("python3 -IS -"), stdin=program, limit=ANSWER_LIMIT
     )
     try:
-        return Observation.model_validate_json(answer)
+        seen = Observation.model_validate_json(answer)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -31,6 +31,11 @@ def observe(session: Session, request: ObserveRequest) -> Observation:
             f"{session.login.name}: {STEP}: its answer makes no sense ({place}: {first['msg']}).",
             "Is it a Debian host, and nothing else that answers there?",
         ) from error
+    if lacking := {stack.project for stack in request.stacks} - seen.stacks.keys():
+        raise StepFailed(
+            f"{session.login.name}: {STEP}: its answer leaves out {', '.join(sorted(lacking))}."
+        )
+    return seen
 
 
 def facts_program(request: ObserveRequest) -> bytes:

@@ -17,9 +17,10 @@ from typing import Any
 
 from docker.errors import DockerException
 from docker.models.containers import Container
+from docker.types import LogConfig
 from pydantic import SecretStr
 
-from infra.access.anchor import canary_state_path, load_anchor, save_anchor, write_private
+from infra.access.anchor import canary_state_path, load_anchor, update_anchor, write_private
 from infra.access.docker import engine
 from infra.access.ssh import Session
 from infra.access.watchdog import removed_when_we_end
@@ -57,7 +58,7 @@ def enrol_canary(site: Site, settings: Settings, session: Session) -> Canary:
         address = _joined(workplace, site)
         write_private(state, (workplace / STATE).read_bytes())
     canary = Canary(node_name=NODE_NAME, address=address, enrolled_at=datetime.now(UTC))
-    save_anchor(settings, site.name, anchor.model_copy(update={"canary": canary}))
+    update_anchor(settings, site.name, lambda known: known.model_copy(update={"canary": canary}))
     return canary
 
 
@@ -95,6 +96,9 @@ def _joined(workplace: Path, site: Site) -> str:
             f"--authkey=file:{INSIDE}/{KEY}",
             f"--hostname={NODE_NAME}",
             "--accept-dns=false",
+            # The server may be an attacker's by now, and hands out the packet filter: nothing
+            # from the mesh may reach what listens on this machine.
+            "--shields-up",
             f"--timeout={ONLINE_WITHIN}s",
         )
         address = _address_once_online(container)
@@ -114,15 +118,29 @@ def _started(name: str, workplace: Path, network: Network) -> Container:
             name=name,
             detach=True,
             network_mode="host",
-            cap_drop=["ALL"],
             volumes=volumes,
             environment={"SSL_CERT_FILE": f"{INSIDE}/{ROOTS}"} if network.extra_root else {},
+            **_confined(),
         )
     except DockerException as error:
         raise DockerUnavailable(
             f"The canary can't be started on this machine: {error}.",
             "Does `docker run` work for this user? `meshkeeper doctor` looks further.",
         ) from error
+
+
+def _confined() -> dict[str, Any]:
+    """No rights beyond those of the folder's owner, and no more of the machine than it needs."""
+    return {
+        "user": f"{os.getuid()}:{os.getgid()}",
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "read_only": True,
+        "tmpfs": {"/tmp": "size=16m,mode=1777"},  # noqa: S108 (a mount point)
+        "mem_limit": "256m",
+        "pids_limit": 128,
+        "log_config": LogConfig(type="json-file", config={"max-size": "2m", "max-file": "1"}),
+    }
 
 
 def _tailscaled() -> tuple[str, ...]:

@@ -5,6 +5,7 @@ The JSON is read tolerantly: 0.30 changes it (facts: `-o json`).
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from infra.model.base import Model
 from infra.model.snapshot import NodeFact
 
 Argv = tuple[str, ...]
+_KEY = re.compile(r"[A-Za-z0-9_-]{16,200}")
 #: What the API calls the owner of a tagged node; the database has none.
 NOBODY = "tagged-devices"
 
@@ -62,10 +64,12 @@ def parse_nodes(output: bytes) -> tuple[NodeFact, ...]:
 
 
 def parse_key(output: bytes) -> SecretStr:
-    key = _loaded(output)
-    if not isinstance(key, dict) or not isinstance(key.get("key"), str):
+    """The key it made. In a form that no shell and no terminal acts on: it is shown to a person."""
+    answer = _loaded(output)
+    key = answer.get("key") if isinstance(answer, dict) else None
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
         raise StepFailed("headscale made a key and did not show it.", _UNREADABLE)
-    return SecretStr(key["key"])
+    return SecretStr(key)
 
 
 _UNREADABLE = "Is this a version of headscale that meshkeeper knows (0.28, 0.29)?"
@@ -83,6 +87,7 @@ def _node(row: Mapping[str, Any]) -> NodeFact:
             name=str(row.get("given_name") or row.get("givenName") or row.get("name") or ""),
             user="" if owner == NOBODY else owner,
             node_key=str(row.get("node_key") or row.get("nodeKey") or ""),
+            machine_key=str(row.get("machine_key") or row.get("machineKey") or ""),
             addresses=tuple(row.get("ip_addresses") or row.get("ipAddresses") or ()),
             tags=tuple(row.get("tags") or ()),
             approved_routes=tuple(row.get("approved_routes") or row.get("approvedRoutes") or ()),
@@ -102,7 +107,7 @@ def _rows(output: bytes) -> list[dict[str, Any]]:
 def _loaded(output: bytes) -> Any:
     try:
         return json.loads(output)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StepFailed(
             "headscale answered with something that is no JSON.", _UNREADABLE
         ) from error

@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import Field
 
 from infra.model.base import Model
-from infra.model.snapshot import MeshFacts, SnapshotId
+from infra.model.snapshot import MeshFacts, Sha256, SnapshotId
 
 
 class Canary(Model):
@@ -27,11 +27,21 @@ class VerifiedSnapshot(Model):
     facts: MeshFacts
 
 
+class RolledOutPolicy(Model):
+    """A policy that was put in force, and when (UTC, of the control machine's clock)."""
+
+    sha256: Sha256
+    since: datetime
+
+
 class Anchor(Model):
     """Pinned at the first rollout (`server_key`, `derp_key`), then updated by verified backups."""
 
     server_key: str | None = None
     derp_key: str | None = None
-    policy_sha256: str | None = Field(default=None, description="Of the policy last rolled out.")
+    policies: tuple[RolledOutPolicy, ...] = Field(default=(), description="Oldest first.")
     canary: Canary | None = None
     last_verified: VerifiedSnapshot | None = None
+    last_reported: VerifiedSnapshot | None = Field(
+        default=None, description="Up to here the changes in the mesh were told in a report."
+    )

@@ -3,15 +3,17 @@
 A host's state comes from the host, which is assumed compromised: everything is bounded.
 """
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from infra.model.base import Model
 from infra.model.plan import Change
 
 Text = Annotated[str, StringConstraints(max_length=4096)]
 FileContent = Annotated[str, StringConstraints(max_length=64 * 1024)]
+Amount = Annotated[int, Field(ge=0, lt=2**63)]
 Lines = Annotated[tuple[Text, ...], Field(max_length=1_000)]
 
 
@@ -42,11 +44,19 @@ class Engine(Model):
 class Machine(Model):
     """What the host really has: the smaller of the machine and its cgroup."""
 
-    ram_bytes: int
-    cores: float
-    disk_bytes: int
-    disk_free_bytes: int
+    ram_bytes: Amount
+    cores: Annotated[float, Field(ge=0, le=10_000)]
+    disk_bytes: Amount
+    disk_free_bytes: Amount
     kernel: Text
+
+
+def _with_ports(settings: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The firewall lets in where sshd listens: with no such port we would be shut out."""
+    ports = settings.get("port", ("22",))
+    if not ports or not all(re.fullmatch("[0-9]{1,5}", p) and 0 < int(p) < 65_536 for p in ports):
+        raise ValueError("sshd listens on no port")
+    return settings
 
 
 class HostState(Model):
@@ -56,7 +66,9 @@ class HostState(Model):
     os_version: Text = Field(description="`VERSION_ID` of /etc/os-release.")
     packages: dict[Text, Text] = Field(description="Installed version of those asked for.")
     admin: Account | None
-    sshd: dict[Text, Lines] = Field(description="Effective settings, as `sshd -T` prints them.")
+    sshd: Annotated[dict[Text, Lines], AfterValidator(_with_ports)] = Field(
+        description="Effective settings, as `sshd -T` prints them."
+    )
     files: dict[Text, FileContent] = Field(description="Text of those asked for that exist.")
     timezone: Text
     enabled: Lines = Field(description="Units that start at boot.")

@@ -6,7 +6,7 @@ suspect. Sizes are bounded here because everything in it comes from there.
 
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -41,9 +41,21 @@ class NodeFact(Model):
     name: Text
     user: Text
     node_key: Text = Field(description="`nodekey:…`, public.")
+    machine_key: Text = Field(description="`mkey:…`, public: who may renew the node's key.")
     addresses: tuple[Text, ...] = Field(max_length=4)
     tags: tuple[Text, ...] = Field(default=(), max_length=64)
     approved_routes: tuple[Text, ...] = Field(default=(), max_length=256)
+
+
+class Credential(Model):
+    """A key that lets somebody in, by the part of it that is no secret."""
+
+    kind: Literal["pre-auth key", "API key"]
+    id: Annotated[int, Field(ge=0)]
+    prefix: Text = Field(description="Empty for keys of versions before 0.28.")
+    user: Text = Field(default="", description="Whose devices it lets in; empty: nobody's.")
+    tags: tuple[Text, ...] = Field(default=(), max_length=64)
+    reusable: bool = False
 
 
 class MeshFacts(Model):
@@ -53,6 +65,7 @@ class MeshFacts(Model):
     derp_key: Text = Field(description="Public key (64 hex digits) of the embedded relay.")
     users: tuple[Text, ...] = Field(max_length=1_000)
     nodes: tuple[NodeFact, ...] = Field(max_length=10_000)
+    credentials: tuple[Credential, ...] = Field(max_length=10_000)
     tables: dict[Text, int] = Field(max_length=200, description="Rows per table.")
     policy_sha256: Sha256 = Field(description="Of the policy file's bytes.")
 

@@ -1,11 +1,12 @@
 """The server's identity: pinned at the first rollout, and required at every later one."""
 
 import hashlib
+from datetime import UTC, datetime
 
-from infra.access.anchor import load_anchor, save_anchor
+from infra.access.anchor import load_anchor, update_anchor
 from infra.access.web import relay_key
 from infra.errors import GateFailed
-from infra.model.anchor import Anchor
+from infra.model.anchor import Anchor, RolledOutPolicy
 from infra.model.site import Site
 from infra.model.snapshot import POLICY
 from infra.model.stack import RenderedStack
@@ -28,16 +29,19 @@ def pin(settings: Settings, site: Site, server_key: str, headscale: RenderedStac
     """Write server key, relay key and policy to the anchor. Raises GateFailed, Unreachable."""
     anchor = load_anchor(settings, site.name)
     require_pinned(anchor, server_key)
-    policy = headscale.files[f"config/{POLICY}"].content.encode()
-    pinned = anchor.model_copy(
-        update={
-            "server_key": server_key,
-            "derp_key": _relay_key(site, anchor),
-            "policy_sha256": hashlib.sha256(policy).hexdigest(),
-        }
+    pins = {"server_key": server_key, "derp_key": _relay_key(site, anchor)}
+    policy = hashlib.sha256(headscale.files[f"config/{POLICY}"].content.encode()).hexdigest()
+    return update_anchor(
+        settings,
+        site.name,
+        lambda known: known.model_copy(update={**pins, "policies": _policies(known, policy)}),
     )
-    save_anchor(settings, site.name, pinned)
-    return pinned
+
+
+def _policies(anchor: Anchor, now_in_force: str) -> tuple[RolledOutPolicy, ...]:
+    if anchor.policies and anchor.policies[-1].sha256 == now_in_force:
+        return anchor.policies
+    return (*anchor.policies, RolledOutPolicy(sha256=now_in_force, since=datetime.now(UTC)))
 
 
 def _relay_key(site: Site, anchor: Anchor) -> str:

@@ -107,6 +107,6 @@ def _facts(session: Session, container: str) -> _Facts:
 def _object(body: bytes) -> dict[str, Any]:
     try:
         loaded = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotYet("It answers something that is no JSON.") from error
     return loaded if isinstance(loaded, dict) else {}

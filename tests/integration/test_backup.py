@@ -15,10 +15,11 @@ import pytest
 from deployments.lab.boot import Lab
 from deployments.lab.command import ask_meshkeeper, meshkeeper
 from deployments.lab.plan import ROOT
-from infra.access.anchor import load_anchor
+from infra.access.anchor import load_anchor, update_anchor
 from infra.access.restic import Repository
 from infra.backup.report import snapshot_time
 from infra.backup.store import site_repository, snapshot_id, tags
+from infra.model.anchor import Anchor
 
 BACKUPS = "/home/linuxuser/backups/headscale"
 #: A run in a process of its own, so that killing it kills the flow and not the worker.
@@ -83,6 +84,22 @@ def test_a_run_leaves_the_last_verified_facts_and_no_copy(mesh: Lab) -> None:
     assert verified.id == report["newest_verified"] == report["if_host_is_lost"]["id"]
     assert {"meshkeeper-canary"} < {node.name for node in verified.facts.nodes}
     assert list(staging(mesh).iterdir()) == []
+
+
+def test_what_a_killed_run_did_not_tell_the_next_one_tells(mesh: Lab) -> None:
+    backup(mesh)
+
+    def forget_a_user(anchor: Anchor) -> Anchor:
+        known = anchor.last_reported
+        assert known is not None
+        facts = known.facts.model_copy(update={"users": ()})
+        reported = known.model_copy(update={"facts": facts})
+        return anchor.model_copy(update={"last_reported": reported})
+
+    update_anchor(mesh.settings, mesh.site.name, forget_a_user)
+    (user,) = mesh.site.stacks.headscale.users
+    assert f"user {user} appeared" in backup(mesh)["changes"]
+    assert backup(mesh)["changes"] == []
 
 
 def test_a_damaged_snapshot_fails_the_run_and_the_others_are_stored(mesh: Lab) -> None:

@@ -1,5 +1,6 @@
 """A rollout on a real host: what it leaves alone, what it brings back, what the mesh then has."""
 
+import base64
 import json
 import stat
 from collections.abc import Iterator
@@ -143,6 +144,10 @@ def test_the_canary_is_enrolled_and_its_state_is_private(mesh: Lab) -> None:
     state = canary_state_path(mesh.settings, mesh.site.name)
     assert stat.S_IMODE(state.stat().st_mode) == 0o600
     assert b"_machinekey" in state.read_bytes()
+    # The server hands out the packet filter, and may be an attacker's: the canary takes nothing in.
+    kept = json.loads(state.read_bytes())
+    profiles = [value for name, value in kept.items() if name.startswith("profile-")]
+    assert [json.loads(base64.b64decode(profile))["ShieldsUp"] for profile in profiles] == [True]
 
 
 def test_an_enrolment_leaves_no_container_and_no_key_behind(mesh: Lab) -> None:

@@ -93,6 +93,13 @@ def test_a_step_that_hangs_ends_at_its_timeout(session: Session) -> None:
         session.check("wait", "sleep 20", timeout=1)
 
 
+def test_a_step_that_drips_ends_at_its_timeout_too(session: Session) -> None:
+    drip = "while sleep 0.1; do echo; echo >&2; done"
+    with pytest.raises(StepFailed, match="did not end within 1 s"):
+        session.check("wait", drip, timeout=1)
+    assert session.check("go on", "echo still here") == b"still here\n"
+
+
 def test_a_host_that_sends_too_much_is_cut_off(session: Session) -> None:
     with pytest.raises(StepFailed, match="more than 1000000 bytes"):
         list(session.receive("fetch", "cat /dev/zero", limit=1_000_000))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
-from infra.backup.collect import HostReport, sidecar_problems
+from infra.backup.collect import HostReport, freshness_problems, sidecar_problems
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -60,6 +60,15 @@ def test_a_loop_that_has_just_begun_gets_its_time() -> None:
     assert sidecar_problems(report(last_own=None, sidecar_started=begun), 30, NOW) != []
 
 
+def test_what_is_called_fresh_must_be_newer_than_all_that_is_stored() -> None:
+    assert freshness_problems(report(), None) == []
+    assert freshness_problems(report(), ago(60)) == []
+    assert freshness_problems(report(fresh=None), ago(60)) == []
+    for stored in (ago(0), ago(-1)):
+        (told,) = freshness_problems(report(), stored)
+        assert f"calls {ago(0)} fresh, which is not newer than {stored}" in told
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -70,6 +79,8 @@ def test_a_loop_that_has_just_begun_gets_its_time() -> None:
         {"fresh_error": "x" * 2_000},
         {"sidecar": "sleeping"},
         {"now": "soon"},
+        {"now": "2026-11-24T12:00:00"},
+        {"fresh": "\u0662\u0660261124T120000Z"},
         {"more": "than asked for"},
     ],
 )

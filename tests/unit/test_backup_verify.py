@@ -23,9 +23,15 @@ TABLES = """
 CREATE TABLE users(id integer PRIMARY KEY, name text, email text, provider_identifier text,
                    deleted_at datetime);
 CREATE TABLE nodes(id integer PRIMARY KEY, given_name text, user_id integer, node_key text,
-                   ipv4 text, ipv6 text, tags text, approved_routes text, deleted_at datetime);
+                   machine_key text, ipv4 text, ipv6 text, tags text, approved_routes text,
+                   deleted_at datetime);
+CREATE TABLE pre_auth_keys(id integer PRIMARY KEY, prefix text, user_id integer, tags text,
+                           reusable numeric);
+CREATE TABLE api_keys(id integer PRIMARY KEY, prefix text);
 INSERT INTO users(id, name) VALUES (1, 'alice');
-INSERT INTO nodes VALUES (1, 'laptop', 1, 'nodekey:aa', '100.64.0.1', NULL, NULL, NULL, NULL);
+INSERT INTO nodes(id, given_name, user_id, node_key, ipv4)
+    VALUES (1, 'laptop', 1, 'nodekey:aa', '100.64.0.1');
+INSERT INTO pre_auth_keys VALUES (1, 'Wj3', 1, '[]', 0);
 """
 Edit = Callable[[dict[str, Any]], None]
 
@@ -209,9 +215,16 @@ def change_database(folder: Path, sql: str) -> None:
         ("UPDATE nodes SET approved_routes = '[\"0.0.0.0/0\"]'", "nodes, number 1: .*found .*0/0"),
         ("CREATE TABLE stray(x)", "stray: expected no rows, found 0"),
         ("DROP TABLE nodes", "expected an intact database, found: .*no such table: nodes"),
-        ("CREATE VIEW v AS SELECT 1", "found: 1 views, triggers or virtual tables"),
-        ("CREATE VIRTUAL TABLE t USING fts5(a)", "views, triggers or virtual tables"),
-        ("CREATE TRIGGER t AFTER INSERT ON users BEGIN SELECT 1; END", "1 views, triggers"),
+        ("UPDATE pre_auth_keys SET reusable = 1", "credentials, number 1: .*found .*reusable=True"),
+        ("UPDATE nodes SET machine_key = 'mkey:ee'", "nodes, number 1: .*found .*mkey:ee"),
+        ("CREATE VIEW v AS SELECT 1", "found: 1 objects are neither plain tables nor indexes"),
+        ("CREATE VIRTUAL TABLE t USING fts5(a)", "found: 1 objects are neither"),
+        (
+            "PRAGMA writable_schema = ON; CREATE TABLE t(a);"
+            "UPDATE sqlite_master SET sql = 'create virtual table t using fts5(a)' WHERE name = 't'",
+            "found: 1 objects are neither",
+        ),
+        ("CREATE TRIGGER t AFTER INSERT ON users BEGIN SELECT 1; END", "found: 1 objects"),
         ("UPDATE nodes SET tags = '{'", "expected an intact database, found: .*JSONDecodeError"),
         (
             "UPDATE nodes SET tags = '[1, 2]'",

@@ -1,6 +1,6 @@
 """What differs between the manifest and the restored mesh is named exactly."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from infra.model.snapshot import Manifest, MeshFacts, NodeFact
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 POLICY, OTHER = "a" * 64, "b" * 64
+NOT_ROLLED_OUT = "policy: it is not the one that was rolled out for that time"
 
 
 def node(name: str, **changed: Any) -> NodeFact:
@@ -19,6 +20,7 @@ def node(name: str, **changed: Any) -> NodeFact:
         "name": name,
         "user": "alice",
         "node_key": f"nodekey:{name}",
+        "machine_key": f"mkey:{name}",
         "addresses": ("100.64.0.1",),
     }
     return NodeFact.model_validate(plain | changed)
@@ -29,6 +31,7 @@ FACTS = MeshFacts(
     derp_key="2",
     users=("alice", "bob"),
     nodes=(node("client-a", approved_routes=("10.0.0.0/8", "10.1.0.0/16")), node("client-b")),
+    credentials=(),
     tables={"nodes": 2, "users": 2},
     policy_sha256=POLICY,
 )
@@ -53,6 +56,13 @@ def found(**changed: Any) -> Found:
 
 def verified(facts: MeshFacts, snapshot: str = MANIFEST.id) -> VerifiedSnapshot:
     return VerifiedSnapshot(id=snapshot, created_at=NOON, facts=facts)
+
+
+def rolled_out(*policies: tuple[str, int]) -> Anchor:
+    """An anchor that knows these policies; since when, in minutes after the snapshot."""
+    return Anchor.model_validate(
+        {"policies": [{"sha256": p, "since": NOON + timedelta(minutes=m)} for p, m in policies]}
+    )
 
 
 def test_a_mesh_that_is_as_the_manifest_says_has_no_problems() -> None:
@@ -92,14 +102,22 @@ def test_the_order_of_routes_does_not_matter() -> None:
 @pytest.mark.parametrize(
     ("policy", "anchor", "problems"),
     [
-        (POLICY, Anchor(policy_sha256=POLICY), []),
         (None, Anchor(), ["policy: expected the one that was rolled out, found an empty one"]),
         (OTHER, Anchor(), ["policy: it is not the one that the manifest names"]),
-        (POLICY, Anchor(policy_sha256=OTHER), ["policy: it is not the one last rolled out"]),
-        (POLICY, Anchor(policy_sha256=OTHER, last_verified=verified(FACTS)), []),
+        (POLICY, Anchor(), []),
+        (POLICY, rolled_out((POLICY, -60)), []),
+        (POLICY, rolled_out((OTHER, -60)), [NOT_ROLLED_OUT]),
+        (POLICY, rolled_out((OTHER, -60), (POLICY, -30)), []),
+        # The snapshot is older than the rollout of another policy, or younger.
+        (POLICY, rolled_out((POLICY, -60), (OTHER, 60)), []),
+        (POLICY, rolled_out((POLICY, -60), (OTHER, -30)), [NOT_ROLLED_OUT]),
+        # It was taken while a rollout ran, which pins its policy at its end.
+        (POLICY, rolled_out((OTHER, -60), (POLICY, 5)), []),
+        # It is older than all that we know.
+        (POLICY, rolled_out((OTHER, 60)), []),
     ],
 )
-def test_a_policy_is_held_against_manifest_and_anchor(
+def test_a_policy_is_held_against_the_manifest_and_what_was_rolled_out(
     policy: str | None, anchor: Anchor, problems: list[str]
 ) -> None:
     assert policy_problems(policy, MANIFEST, anchor) == problems

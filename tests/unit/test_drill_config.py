@@ -32,7 +32,9 @@ def test_an_isolated_server_reaches_nothing_and_finds_its_files() -> None:
     assert not {"oidc", "tls_letsencrypt_hostname"} & config.keys()
 
 
-@pytest.mark.parametrize("text", ["", "- a list", "a: [", "x" * 200_000, "[" * 50_000])
+@pytest.mark.parametrize(
+    "text", ["", "- a list", "a: [", "x" * 200_000, "[" * 50_000, "a: &a [1]\nb: [*a, *a]"]
+)
 def test_what_is_no_configuration_is_a_bad_backup(text: str) -> None:
     with pytest.raises(BackupFailed, match=re.escape("config.yaml")):
         isolated_config(text)

@@ -27,7 +27,7 @@ NODES = b"""[
    "name": "meshkeeper-canary", "given_name": "meshkeeper-canary",
    "user": {"id": 2147455555, "name": "tagged-devices"}, "tags": ["tag:meshkeeper-canary"]}
 ]"""
-KEY = b'{"id": 1, "key": "hskey-auth-x-y", "acl_tags": ["tag:meshkeeper-canary"]}'
+KEY = b'{"id": 1, "key": "hskey-auth-Wj3_x-y2", "acl_tags": ["tag:meshkeeper-canary"]}'
 
 
 def test_each_command_asks_for_json() -> None:
@@ -66,8 +66,16 @@ def test_other_spellings_of_a_nodes_fields_are_read() -> None:
 
 def test_a_key_does_not_show_itself() -> None:
     key = parse_key(KEY)
-    assert key.get_secret_value() == "hskey-auth-x-y"
+    assert key.get_secret_value() == "hskey-auth-Wj3_x-y2"
     assert "hskey" not in f"{key} {key!r}"
+
+
+@pytest.mark.parametrize(
+    "key", ["", "short", "hskey-auth-x; reboot #", "hskey-auth-\x1b[2Jxxxxx", 7]
+)
+def test_a_key_that_is_not_one_is_not_shown(key: object) -> None:
+    with pytest.raises(StepFailed, match="did not show it"):
+        parse_key(json.dumps({"key": key}).encode())
 
 
 @pytest.mark.parametrize(

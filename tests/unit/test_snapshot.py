@@ -19,11 +19,17 @@ PRAGMA journal_mode = WAL;
 CREATE TABLE users(id integer PRIMARY KEY, name text, email text, provider_identifier text,
                    deleted_at datetime);
 CREATE TABLE nodes(id integer PRIMARY KEY, given_name text, user_id integer, node_key text,
-                   ipv4 text, ipv6 text, tags text, approved_routes text, deleted_at datetime);
+                   machine_key text, ipv4 text, ipv6 text, tags text, approved_routes text,
+                   deleted_at datetime);
+CREATE TABLE pre_auth_keys(id integer PRIMARY KEY, prefix text, user_id integer, tags text,
+                           reusable numeric);
+CREATE TABLE api_keys(id integer PRIMARY KEY, prefix text);
 INSERT INTO users(id, name) VALUES (1, 'alice');
 INSERT INTO users(id, name, email) VALUES (2, '', 'bob@example.org');
-INSERT INTO nodes VALUES (1, 'laptop', 1, 'nodekey:aa', '100.64.0.1', 'fd7a::1', '[]', '["10.0.0.0/8"]', NULL);
-INSERT INTO nodes VALUES (2, 'canary', NULL, 'nodekey:bb', '100.64.0.2', NULL, '["tag:c"]', NULL, NULL);
+INSERT INTO nodes VALUES (1, 'laptop', 1, 'nodekey:aa', 'mkey:aa', '100.64.0.1', 'fd7a::1', '[]', '["10.0.0.0/8"]', NULL);
+INSERT INTO nodes VALUES (2, 'canary', NULL, 'nodekey:bb', 'mkey:bb', '100.64.0.2', NULL, '["tag:c"]', NULL, NULL);
+INSERT INTO pre_auth_keys VALUES (1, 'Wj3', NULL, '["tag:c"]', 0);
+INSERT INTO api_keys VALUES (1, 'aaBB');
 """
 
 
@@ -59,7 +65,7 @@ def test_a_committed_row_in_the_wal_is_in_the_copy(
     facts, target = copy(tmp_path)
 
     assert names(target) == ["alice", "", "late"]
-    assert facts["tables"] == {"nodes": 2, "users": 3}
+    assert facts["tables"] == {"api_keys": 1, "nodes": 2, "pre_auth_keys": 1, "users": 3}
 
 
 def test_facts_and_copy_are_of_one_moment(live: sqlite3.Connection, tmp_path: Path) -> None:
@@ -76,7 +82,7 @@ def test_facts_and_copy_are_of_one_moment(live: sqlite3.Connection, tmp_path: Pa
         facts = snapshot.copy_database(reader, target)
 
     assert live.execute("SELECT count(*) FROM users WHERE name = 'between'").fetchone() == (1,)
-    assert facts["tables"] == {"nodes": 2, "users": 2}
+    assert facts["tables"] == {"api_keys": 1, "nodes": 2, "pre_auth_keys": 1, "users": 2}
     assert names(target) == ["alice", ""]
 
 
@@ -93,10 +99,18 @@ def test_users_and_nodes_are_stated_as_headscale_stores_them(
         "name": "canary",
         "user": "",
         "node_key": "nodekey:bb",
+        "machine_key": "mkey:bb",
         "addresses": ["100.64.0.2"],
         "tags": ["tag:c"],
         "approved_routes": [],
     }
+    device_key, api_key = facts["credentials"]
+    assert (device_key["prefix"], device_key["tags"], device_key["reusable"]) == (
+        "Wj3",
+        ["tag:c"],
+        False,
+    )
+    assert api_key == {"kind": "API key", "id": 1, "prefix": "aaBB"}
 
 
 def test_a_missing_database_is_never_created(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -24,6 +26,20 @@ LOCAL = IPv4Address("127.0.0.1")
 KEY = "ab" * 32
 
 
+DRIPS = {
+    "/drips-headers": b"HTTP/1.1 200 OK\r\nX-Much: ",
+    "/drips-body": b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n",
+}
+
+
+def drip(stream: BinaryIO) -> None:
+    """A byte now and then, each long before any client's patience ends."""
+    with suppress(OSError):
+        for _ in range(100):
+            stream.write(b"x")
+            time.sleep(0.05)
+
+
 class Pages(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/derp" and self.headers.get("Upgrade") == "DERP":
@@ -32,6 +48,10 @@ class Pages(BaseHTTPRequestHandler):
             self.send_header("Upgrade", "DERP")
             self.send_header("Derp-Public-Key", f"nodekey:{KEY}")
             self.end_headers()
+            return
+        if self.path in DRIPS:
+            self.wfile.write(DRIPS[self.path])
+            drip(self.wfile)
             return
         body = b"x" * 5000 if self.path == "/long" else self.headers["Host"].encode()
         self.send_response(301 if self.path == "/moved" else 200)
@@ -107,6 +127,16 @@ def test_a_redirect_is_told_and_not_followed(server: int, network: Network) -> N
 def test_a_body_beyond_the_limit_is_an_error(server: int, network: Network) -> None:
     with pytest.raises(Unreachable, match="more than 100 bytes"):
         get(f"https://{NAME}:{server}/long", network, limit=100)
+
+
+@pytest.mark.parametrize("page", DRIPS)
+def test_a_server_that_answers_byte_by_byte_does_not_hold_us(
+    server: int, network: Network, page: str
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match="does not answer as it should"):
+        get(f"https://{NAME}:{server}{page}", network, timeout=0.5)
+    assert time.monotonic() - began < 3
 
 
 def test_a_closed_port_is_unreachable(network: Network) -> None:

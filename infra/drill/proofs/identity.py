@@ -29,20 +29,20 @@ def prove(case: Case) -> Evidence:
     except StepFailed as error:
         return failed(kind=Kind.IDENTITY, expected=pinned, found="no key", reason=error.message)
     live = _live_key(case)
-    found = f"{restored}; {_live_note(live)}"
-    problems = differences(restored, case.manifest.facts.server_key, pinned, live)
+    found = f"{restored}; {_live_note(live, pinned)}"
+    problems = differences(restored, case.manifest.facts.server_key, pinned)
     if problems:
         return failed(kind=Kind.IDENTITY, expected=pinned, found=found, reason=listed(problems))
     return passed(kind=Kind.IDENTITY, expected=pinned, found=found)
 
 
-def differences(restored: str, manifest: str, pinned: str, live: str | None) -> list[str]:
-    """In which of its witnesses the restored server's key is another one."""
-    witnesses = {
-        "pinned at the first rollout": pinned,
-        "in the manifest": manifest,
-        "of the live server": live or restored,
-    }
+def differences(restored: str, manifest: str, pinned: str) -> list[str]:
+    """In which of its witnesses the restored server's key is another one.
+
+    The live server is none: when it shows another key than the pinned one, production is not what
+    it was, and the backup is what brings it back.
+    """
+    witnesses = {"pinned at the first rollout": pinned, "in the manifest": manifest}
     return [
         f"the restored server's key {_short(restored)} is not the one {whose}, {_short(key)}"
         for whose, key in witnesses.items()
@@ -55,12 +55,16 @@ def _live_key(case: Case) -> str | None:
     try:
         answer = get(f"{case.site.server_url}/key?v=113", case.site.network, LIVE_TIMEOUT)
         return str(answer.raise_for_status().json()["publicKey"])[:200]
-    except (CouldNotRun, httpx.HTTPStatusError, ValueError, KeyError, TypeError):
+    except (CouldNotRun, httpx.HTTPStatusError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def _live_note(key: str | None) -> str:
-    return f"the live server shows {_short(key)}" if key else "the live server could not be asked"
+def _live_note(key: str | None, pinned: str) -> str:
+    if key is None:
+        return "the live server could not be asked"
+    if key == pinned:
+        return "the live server shows the same"
+    return f"BUT THE LIVE SERVER SHOWS {_short(key)}: production is not the server that we pinned"
 
 
 def _short(key: str) -> str:

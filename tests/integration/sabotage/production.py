@@ -21,7 +21,7 @@ from docker.models.containers import Container
 
 from infra.backup.unpack import unpack
 from infra.images.ensure import ensure_image
-from infra.model.anchor import Anchor, Canary
+from infra.model.anchor import Anchor, Canary, RolledOutPolicy
 from infra.model.site import Site
 from infra.model.snapshot import Manifest
 from infra.model.stack import CANARY_TAG
@@ -128,7 +128,7 @@ def lost_production(docker: DockerClient, site: Site, folder: Path) -> Productio
     anchor = Anchor(
         server_key=facts.server_key,
         derp_key=facts.derp_key,
-        policy_sha256=facts.policy_sha256,
+        policies=(RolledOutPolicy(sha256=facts.policy_sha256, since=enrolled_at),),
         canary=Canary(node_name="meshkeeper-canary", address=canary, enrolled_at=enrolled_at),
     )
     return Production(site, anchor, state, earlier, snapshot)

@@ -156,6 +156,10 @@ def database_facts(database: sqlite3.Connection) -> dict[str, Any]:
         "tables": {table: count_rows(database, table) for (table,) in tables},
         "users": [name for (name,) in database.execute(USERS)],
         "nodes": [node_fact(row) for row in database.execute(NODES)],
+        "credentials": [
+            *(pre_auth_key(row) for row in database.execute(PRE_AUTH_KEYS)),
+            *(api_key(row) for row in database.execute(API_KEYS)),
+        ],
     }
 
 
@@ -164,10 +168,15 @@ USERS = (
     " WHERE deleted_at IS NULL ORDER BY id"
 )
 NODES = (
-    "SELECT nodes.id, given_name, coalesce(users.name, ''), node_key, ipv4, ipv6, tags,"
+    "SELECT nodes.id, given_name, coalesce(users.name, ''), node_key, machine_key, ipv4, ipv6, tags,"
     " approved_routes FROM nodes LEFT JOIN users ON users.id = user_id"
     " WHERE nodes.deleted_at IS NULL ORDER BY nodes.id"
 )
+PRE_AUTH_KEYS = (
+    "SELECT keys.id, prefix, coalesce(users.name, ''), tags, reusable FROM pre_auth_keys AS keys"
+    " LEFT JOIN users ON users.id = user_id ORDER BY keys.id"
+)
+API_KEYS = "SELECT id, prefix FROM api_keys ORDER BY id"
 
 
 def count_rows(database: sqlite3.Connection, table: str) -> int:
@@ -176,16 +185,34 @@ def count_rows(database: sqlite3.Connection, table: str) -> int:
 
 
 def node_fact(row: tuple[Any, ...]) -> dict[str, Any]:
-    number, name, user, node_key, ipv4, ipv6, tags, routes = row
+    number, name, user, node_key, machine_key, ipv4, ipv6, tags, routes = row
     return {
         "id": number,
         "name": name or "",
         "user": user,
         "node_key": node_key or "",
+        "machine_key": machine_key or "",
         "addresses": [address for address in (ipv4, ipv6) if address],
         "tags": json.loads(tags or "null") or [],
         "approved_routes": json.loads(routes or "null") or [],
     }
+
+
+def pre_auth_key(row: tuple[Any, ...]) -> dict[str, Any]:
+    number, prefix, user, tags, reusable = row
+    return {
+        "kind": "pre-auth key",
+        "id": number,
+        "prefix": prefix or "",
+        "user": user,
+        "tags": json.loads(tags or "null") or [],
+        "reusable": bool(reusable),
+    }
+
+
+def api_key(row: tuple[Any, ...]) -> dict[str, Any]:
+    number, prefix = row
+    return {"kind": "API key", "id": number, "prefix": prefix or ""}
 
 
 def server_facts(places: Places) -> dict[str, str]:

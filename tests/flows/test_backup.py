@@ -1,0 +1,92 @@
+"""How far one backup run goes, and what it still tells when it can't go on."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows import backup
+from infra.backup.collect import HostReport
+from infra.backup.report import snapshot_time
+from infra.errors import StepFailed, Unreachable
+from infra.model.anchor import Anchor
+from infra.model.backup import StoredSnapshot
+from infra.model.snapshot import MeshFacts
+
+FIRST, SECOND, THIRD = (f"20261123T{hour}0000Z" for hour in (10, 11, 12))
+FACTS = MeshFacts(
+    server_key="mkey:1",
+    derp_key="2",
+    users=(),
+    nodes=(),
+    credentials=(),
+    tables={},
+    policy_sha256="0" * 64,
+)
+
+
+def found_on_host() -> backup.Found:
+    report = HostReport(
+        fresh=THIRD,
+        fresh_error="",
+        snapshots=dict.fromkeys((FIRST, SECOND, THIRD), 1024),
+        last_error="",
+        last_own=THIRD,
+        sidecar="running",
+        sidecar_started=None,
+        now=datetime.now(UTC),
+    )
+    return backup.Found(report, [])
+
+
+def collected(monkeypatch: pytest.MonkeyPatch, errors: dict[str, Exception]) -> backup.Found:
+    """What a run finds whose host answers with `errors` when it is asked for these snapshots."""
+
+    def collect(_opened: Any, _anchor: Any, snapshot: str, _folder: Any) -> Any:
+        if snapshot in errors:
+            raise errors[snapshot]
+        created_at = snapshot_time(snapshot)
+        stored = StoredSnapshot(id=snapshot, created_at=created_at, size=1024, restic_id="r")
+        return stored, FACTS.model_copy(update={"users": (snapshot,)})
+
+    monkeypatch.setattr(backup, "collect", collect)
+    found = found_on_host()
+    backup.collect_all(None, Anchor(), found, Path())  # type: ignore[arg-type]  # `collect` is ours
+    return found
+
+
+def ids(found: backup.Found) -> list[str]:
+    return [stored.id for stored in found.stored]
+
+
+def test_a_lost_connection_stops_a_run_and_what_was_stored_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost = Unreachable("The connection broke.")
+    found = collected(monkeypatch, {SECOND: lost})
+    assert (ids(found), found.stopped_by) == ([FIRST], lost)
+
+
+def test_a_bad_snapshot_stops_no_other_and_its_reason_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = collected(monkeypatch, {SECOND: StepFailed("x" * 1_000_000)})
+    assert ids(found) == [FIRST, THIRD]
+    assert [(refused.id, len(refused.reason)) for refused in found.refused] == [(SECOND, 2_000)]
+
+
+@pytest.mark.parametrize("limit", ["MOST_BYTES", "MOST_SECONDS"])
+def test_a_host_that_offers_more_than_a_run_may_take_waits_for_the_next(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(backup, limit, {"MOST_BYTES": 1024, "MOST_SECONDS": -1}[limit])
+    found = collected(monkeypatch, {})
+    assert (len(found.stored), found.waiting) == {"MOST_BYTES": (2, 1), "MOST_SECONDS": (0, 3)}[
+        limit
+    ]
+
+
+def test_changes_between_the_snapshots_of_one_run_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = collected(monkeypatch, {})
+    assert f"user {THIRD} appeared" in found.changes

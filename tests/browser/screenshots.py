@@ -1,4 +1,4 @@
-"""Pictures of the UI for docs/images: `python tests/browser/screenshots.py http://127.0.0.1:4200`.
+"""Pictures of the UI for docs/images: `python -m tests.browser.screenshots http://127.0.0.1:4200`.
 
 Wants a control plane in which a drill has ended.
 """
@@ -6,13 +6,12 @@ Wants a control plane in which a drill has ended.
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from deployments.embedded.api import Api
+from tests.browser.chromium import browser_page
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 #: Milliseconds until charts and fonts are drawn.
 SETTLE = 4_000
 
@@ -42,12 +41,9 @@ def shoot(page: Page, address: str, target: Path) -> None:
 
 def main(url: str) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1400, "height": 1100})
+    with browser_page(height=1100) as page:
         for name, address in pages(url).items():
             shoot(page, address, IMAGES / f"{name}.png")
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ from deployments.lab.steps import IMAGES, MainJob, run_steps
 from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
 from infra.access.docker import engine as docker_engine
 from infra.images.ensure import ensure_images
+from tests.browser.chromium import page
+
+__all__ = ["page"]
 
 #: What of /proc/sys counts by itself, and is nobody's setting.
 COUNTERS = ("kernel/random/", "kernel/ns_last_pid", "kernel/pty/nr", "kernel/cad_pid")

@@ -5,6 +5,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from infra.errors import CouldNotRun
 from infra.model.anchor import Anchor
 from infra.settings import Settings
 
@@ -24,9 +27,22 @@ def canary_state_path(settings: Settings, site: str) -> Path:
 
 
 def load_anchor(settings: Settings, site: str) -> Anchor:
-    """The stored anchor, or an empty one before the first rollout."""
+    """The stored anchor, or an empty one before the first rollout.
+
+    Raises CouldNotRun for a file that is none: an empty one in its place would trust any server.
+    """
     path = anchor_path(settings, site)
-    return Anchor.model_validate_json(path.read_bytes()) if path.exists() else Anchor()
+    if not path.exists():
+        return Anchor()
+    try:
+        return Anchor.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise CouldNotRun(
+            f"{path} is no anchor of this version of meshkeeper (at {where or 'its beginning'}).",
+            "Put it back from a backup of this machine, or go back to the version that wrote it. "
+            "A lab is made anew by `make lab-down`.",
+        ) from error
 
 
 def save_anchor(settings: Settings, site: str, anchor: Anchor) -> None:

@@ -4,7 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from infra.access.anchor import load_anchor, update_anchor
+import pytest
+
+from infra.access.anchor import anchor_path, load_anchor, update_anchor
+from infra.errors import CouldNotRun
 from infra.model.anchor import Anchor, RolledOutPolicy
 from infra.settings import Settings
 
@@ -22,6 +25,14 @@ def test_changes_of_the_same_moment_are_all_kept(tmp_path: Path) -> None:
         for number in range(40):
             pool.submit(update_anchor, settings, "a.test", lambda a, n=number: with_policy(n, a))
     assert len(load_anchor(settings, "a.test").policies) == 40
+
+
+def test_a_damaged_anchor_is_never_taken_for_none(tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path / "state")
+    for content in ("", "{", '{"server_key": 7}'):
+        anchor_path(settings, "a.test").write_text(content)
+        with pytest.raises(CouldNotRun, match=r"anchor\.json is no anchor of this version"):
+            load_anchor(settings, "a.test")
 
 
 def test_nobody_else_can_look_into_the_state(tmp_path: Path) -> None:

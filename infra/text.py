@@ -20,9 +20,14 @@ def plain(text: str, limit: int = 600) -> str:
 
 
 def cell(text: str | None, limit: int = 600) -> str:
-    """`text` fit for a table cell in markdown: one line, and no markup of its own."""
+    """`text` fit for a table cell or a list item in markdown: one line, and no markup of its own."""
     line = " ".join(printable(text or "").split())[:limit]
     return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", line)
+
+
+def counted(number: int, what: str) -> str:
+    """`1 user`, `2 users`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def duration(seconds: float) -> str:

@@ -1,5 +1,7 @@
 """A drill's report as one would show it to somebody else."""
 
+import re
+
 from infra.model.drill import DrillReport, Evidence, Outcome, Verdict
 from infra.text import cell, duration
 
@@ -10,10 +12,10 @@ _HEADLINES = {
     "neither a good nor a bad result.",
 }
 _MARKS = {
-    Outcome.PASSED: "✅ passed",
-    Outcome.FAILED: "❌ failed",
-    Outcome.NOT_REACHED: "⬜ not reached",
-    Outcome.COULD_NOT_RUN: "❔ could not run",
+    Outcome.PASSED: "✔",
+    Outcome.FAILED: "✘",
+    Outcome.NOT_REACHED: "–",
+    Outcome.COULD_NOT_RUN: "?",
 }
 
 
@@ -44,13 +46,22 @@ def _restored(report: DrillReport) -> str:
 def _evidence(evidence: tuple[Evidence, ...]) -> str:
     if not evidence:
         return ""
-    rows = [
-        f"| {one.kind} | {_MARKS[one.outcome]} | {cell(one.expected)} | "
-        f"{cell(one.reason or one.found)} | {one.seconds:.1f} s |"
-        for one in evidence
-    ]
-    head = ["| proof | outcome | expected | found | took |", "|---|---|---|---|---|"]
-    return "\n".join(["## Evidence", "", *head, *rows])
+    return "\n".join(["## Evidence", "", *(_proof(one) for one in evidence)])
+
+
+def _proof(one: Evidence) -> str:
+    """A list, since the UI's tables don't wrap: what was found would be out of sight."""
+    found = cell(_shortened(one.reason or one.found))
+    return (
+        f"- {_MARKS[one.outcome]} **{one.kind}: {one.outcome}** ({one.seconds:.1f} s)\n"
+        f"  - expected: {cell(_shortened(one.expected))}\n"
+        f"  - found: {found}"
+    )
+
+
+def _shortened(text: str) -> str:
+    """Keys and digests by their beginning; the JSON report has them whole."""
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1…", text)
 
 
 def _recovery(report: DrillReport) -> str:

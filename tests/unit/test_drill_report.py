@@ -44,19 +44,30 @@ def test_a_drill_that_could_not_run_does_not_look_like_a_failure() -> None:
     assert "does not bring the mesh back" not in text
 
 
-def test_names_from_the_host_can_not_forge_a_row() -> None:
+def test_each_proof_stands_with_what_was_expected_and_found() -> None:
+    key = "mkey:" + "d8a9e0d4b962" * 5 + "abcd"
+    proof = Evidence(
+        kind=Kind.IDENTITY, outcome=Outcome.PASSED, expected=key, found=f"{key}; live", seconds=0.23
+    )
+    assert (
+        "- ✔ **server identity: passed** (0.2 s)\n"
+        "  - expected: mkey:d8a9e0d4b962…\n"
+        "  - found: mkey:d8a9e0d4b962…; live\n"
+    ) in render(report(Verdict.VERIFIED, proof))
+
+
+def test_names_from_the_host_can_not_forge_a_proof() -> None:
     forged = Evidence(
         kind=Kind.DATA,
         outcome=Outcome.FAILED,
         expected="users",
         found="",
-        reason="'x' |\n| relay | ✅ passed | [click](https://evil) <img src=x>",
+        reason="'x'\n- ✔ **relay: passed** [click](https://evil) <img src=x>",
     )
     text = render(report(Verdict.FAILED, forged))
-    rows = [line for line in text.splitlines() if "evil" in line]
-    assert len(rows) == 1
-    assert rows[0].count("|") == 6
-    assert not {"<", "["} & set(rows[0])
+    (line,) = [line for line in text.splitlines() if "evil" in line]
+    assert line.startswith("  - found: 'x' - ")
+    assert not {"<", "[", "*"} & set(line)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from infra.errors import Failed, StepFailed
 from infra.mesh.headscale import Argv, list_nodes, list_users, parse_nodes, parse_users
 from infra.model.drill import Evidence, Kind
 from infra.model.snapshot import MeshFacts
+from infra.text import counted
 
 
 def prove(case: Case) -> Evidence:
@@ -66,6 +67,7 @@ def _summary(facts: MeshFacts | Found) -> str:
     rows = sum(facts.tables.values())
     policy = f"policy {facts.policy_sha256[:12]}…" if facts.policy_sha256 else "no policy"
     return (
-        f"{len(facts.users)} users, {len(facts.nodes)} nodes, {routes} approved routes, "
-        f"{rows} rows in {len(facts.tables)} tables, {policy}"
+        f"{counted(len(facts.users), 'user')}, {counted(len(facts.nodes), 'node')}, "
+        f"{counted(routes, 'approved route')}, {counted(rows, 'row')} in "
+        f"{counted(len(facts.tables), 'table')}, {policy}"
     )

@@ -24,6 +24,9 @@ OUTPUT_LIMIT = 4 * 1024 * 1024
 #: machine's own one, which it did even for internal networks before Engine 26 (CVE-2024-29018).
 NO_RESOLVER = "192.0.2.1"
 
+#: Lines; a schema's error alone has several, and both streams come mixed.
+LAST_WORDS = 12
+
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m|[^\t\n\x20-\x7e]")
 
 Content = bytes | Path
@@ -170,7 +173,7 @@ def remove(world: World, role: str) -> None:
 
 def last_words(world: World, role: str) -> str:
     """The last lines that a container logged, fit to be read in a report."""
-    return readable(engine().containers.get(world.named(role)).logs(tail=3))
+    return readable(engine().containers.get(world.named(role)).logs(tail=LAST_WORDS))
 
 
 def readable(output: bytes, limit: int = 400) -> str:

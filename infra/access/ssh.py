@@ -136,13 +136,16 @@ class Session:
             for data in running.output():
                 received += len(data)
                 if received > limit:
-                    raise self._too_long(step, limit)
+                    break
                 yield data
-            status, errors = running.end()
-        except Unreachable as error:
+            else:
+                status, errors = running.end()
+        except (StepFailed, Unreachable) as error:
             raise self._located(error, step) from error
         finally:
             running.close()
+        if received > limit:
+            raise self._too_long(step, limit)
         if status != 0:
             raise self._failed(step, status, errors)
 

@@ -99,8 +99,8 @@ def _in_force(policies: tuple[RolledOutPolicy, ...], moment: datetime) -> set[st
     A policy is pinned some minutes after it was put in force, by another clock than the host's.
     """
     begun = [policy for policy in policies if policy.since <= moment + ROLLOUT_TIME]
-    replaced = [new for new in begun if new.since <= moment - ROLLOUT_TIME]
-    return {policy.sha256 for policy in begun[max(0, len(replaced) - 1) :]}
+    settled = [policy for policy in begun if policy.since <= moment - ROLLOUT_TIME]
+    return {policy.sha256 for policy in begun[max(0, len(settled) - 1) :]}
 
 
 def anchor_problems(manifest: Manifest, anchor: Anchor) -> list[str]:

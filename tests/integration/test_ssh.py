@@ -100,6 +100,12 @@ def test_a_step_that_drips_ends_at_its_timeout_too(session: Session) -> None:
     assert session.check("go on", "echo still here") == b"still here\n"
 
 
+def test_a_stream_that_never_ends_names_host_and_step(session: Session) -> None:
+    stream = session.receive("fetch", "while sleep 0.1; do echo; done", limit=1_000_000, timeout=1)
+    with pytest.raises(StepFailed, match="vps: fetch: It did not end within 1 s"):
+        list(stream)
+
+
 def test_a_host_that_sends_too_much_is_cut_off(session: Session) -> None:
     with pytest.raises(StepFailed, match="more than 1000000 bytes"):
         list(session.receive("fetch", "cat /dev/zero", limit=1_000_000))

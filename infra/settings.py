@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 import yaml
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.errors import BadInput
@@ -46,16 +46,37 @@ class Settings(BaseSettings):
     def site_dir(self, site: str) -> Path:
         """Anchor, known_hosts, canary and staging of one site (created, 0700)."""
         path = self.state / "sites" / site
-        for folder in (self.state, path.parent, path):
+        for folder in (self.make_state(), path.parent, path):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path
 
+    def make_state(self) -> Path:
+        """The state directory (created, 0700). BadInput where there can be none."""
+        try:
+            self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise BadInput(
+                f"The state directory {self.state} can't be made: {error.strerror}.",
+                "Name another in MESHKEEPER_STATE_DIR.",
+            ) from error
+        return self.state
+
 
 def load_settings(site_file: Path | None = None) -> Settings:
-    """Settings for a site file: environment first, then `meshkeeper.env` beside the file."""
+    """Settings for a site file: environment first, then `meshkeeper.env` beside the file.
+
+    Raises BadInput.
+    """
     path = site_file or Path(os.environ.get("MESHKEEPER_SITE", "site.yaml"))
     path = path.expanduser().resolve()
-    return Settings(_env_file=path.parent / ENV_FILE, site=path)
+    try:
+        return Settings(_env_file=path.parent / ENV_FILE, site=path)
+    except ValidationError as error:
+        wrong = error.errors(include_input=False)[0]
+        raise BadInput(
+            f"MESHKEEPER_{str(wrong['loc'][0]).upper()} can't be used: {wrong['msg']}.",
+            f"It comes from the environment, or from {path.parent / ENV_FILE}.",
+        ) from None
 
 
 def read_secret(settings: Settings, reference: SecretRef) -> SecretStr:
@@ -79,7 +100,14 @@ def read_secret(settings: Settings, reference: SecretRef) -> SecretStr:
 def _secrets(path: Path) -> dict[str, str]:
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise BadInput(f"Others can read {path}.", f"Run: chmod 600 {path}")
-    loaded = yaml.safe_load(path.read_text()) or {}
+    try:
+        loaded = yaml.safe_load(path.read_text()) or {}
+    except yaml.MarkedYAMLError as error:
+        # Its own text quotes the line, and so the secret.
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise BadInput(f"{path} is not YAML: look at line {line}.") from None
+    except (OSError, ValueError, yaml.YAMLError):
+        raise BadInput(f"{path} can't be read as text, or is not YAML.") from None
     if not isinstance(loaded, dict):
         raise BadInput(f"{path} is not a list of 'name: value' lines.")
     return {str(name): str(value) for name, value in loaded.items()}

@@ -1,5 +1,6 @@
 """How every task of meshkeeper is declared: no result cache, and retries only where they help."""
 
+import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -7,7 +8,20 @@ from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from infra.errors import Unreachable
+from infra.errors import MeshkeeperError, Unreachable
+
+
+class _OneSentence(logging.Filter):
+    """An error raised on purpose is a sentence: where in our code it was raised helps nobody."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], MeshkeeperError):
+            record.exc_info = None
+        return True
+
+
+for _logger in ("prefect.flow_runs", "prefect.task_runs"):
+    logging.getLogger(_logger).addFilter(_OneSentence())
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -70,7 +70,7 @@ def _add_options(commands: dict[str, argparse.ArgumentParser]) -> None:
         "--install", action="store_true", help="also start it at boot, by a systemd user unit"
     )
     commands["provision"].add_argument(
-        "--host", default="vps", help="the host's name in the site file (default: vps)"
+        "--host", help="the host's name in the site file (default: its only one)"
     )
     commands["rollout"].add_argument(
         "--stack",

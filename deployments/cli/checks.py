@@ -1,13 +1,16 @@
 """What `doctor` looks at."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from deployments.embedded import control_plane
 from infra.access.docker import engine
-from infra.errors import MeshkeeperError
+from infra.backup.store import site_repository
+from infra.errors import CouldNotRun, MeshkeeperError
 from infra.host.provision import Target, way_in
 from infra.images.tools import restic_path
 from infra.model.site import Site
@@ -36,7 +39,7 @@ def checks_of_machine(settings: Settings) -> list[Check]:
         Check("Python", ".".join(str(part) for part in sys.version_info[:3])),
         _attempt("Docker", lambda: f"engine {engine().version()['Version']}"),
         _attempt("restic", lambda: str(restic_path())),
-        _disk(settings),
+        _attempt("disk", lambda: _disk(settings)),
         _control_plane(settings),
     ]
 
@@ -46,6 +49,7 @@ def checks_of_site(settings: Settings, site: Site) -> list[Check]:
     secret = site.backup.password
     return [
         _attempt(f"secret {secret.secret}", lambda: _present(settings, site)),
+        _attempt("repository", lambda: str(site_repository(settings, site))),
         _ssh_key(settings),
         *(_host(Target(settings, site, host)) for host in site.hosts),
     ]
@@ -58,12 +62,12 @@ def _attempt(name: str, look: Callable[[], str]) -> Check:
         return Check(name, error.message, error.hint or "See the message.")
 
 
-def _disk(settings: Settings) -> Check:
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    free = shutil.disk_usage(settings.state).free
+def _disk(settings: Settings) -> str:
+    free = shutil.disk_usage(settings.make_state()).free
     found = f"{free / GIBIBYTE:.1f} GiB free for {settings.state}"
-    needed = f"Free up space: {DISK_NEEDED // GIBIBYTE} GiB are needed."
-    return Check("disk", found, "" if free >= DISK_NEEDED else needed)
+    if free < DISK_NEEDED:
+        raise CouldNotRun(found, f"Free up space: {DISK_NEEDED // GIBIBYTE} GiB are needed.")
+    return found
 
 
 def _control_plane(settings: Settings) -> Check:
@@ -80,7 +84,11 @@ def _present(settings: Settings, site: Site) -> str:
 
 def _ssh_key(settings: Settings) -> Check:
     if settings.ssh_key is None:
-        return Check("SSH key", "your agent's, or a default one in ~/.ssh")
+        found = sorted(Path("~/.ssh").expanduser().glob("id_*"))
+        defaults = [key.name for key in found if key.suffix != ".pub"]
+        offered = [*(["your agent's"] if os.environ.get("SSH_AUTH_SOCK") else []), *defaults]
+        todo = "Make one with ssh-keygen, or name one in MESHKEEPER_SSH_KEY."
+        return Check("SSH key", ", ".join(offered) or "there is none", "" if offered else todo)
     path = settings.ssh_key.expanduser()
     if not path.is_file():
         todo = "Make one with ssh-keygen, or set MESHKEEPER_SSH_KEY to another."

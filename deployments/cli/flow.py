@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from deployments.cli.answer import Answer
 from deployments.embedded.api import Api, Json
 from deployments.embedded.control_plane import POOL
-from infra.errors import CouldNotRun
+from infra.errors import BadInput, CouldNotRun
+from infra.model.site import Site
 from infra.settings import Settings, load_settings
 from infra.site_file import load_site
 
@@ -45,7 +46,7 @@ class Ended(NamedTuple):
 def run(arguments: Namespace) -> Answer:
     settings = load_settings(arguments.site)
     site = load_site(settings.site)
-    flow, request = FLOWS[arguments.command], _request(site.name, arguments)
+    flow, request = FLOWS[arguments.command], _request(site, arguments)
     if Api(settings.prefect_api_url).healthy():
         ended = _in_control_plane(settings, flow, request)
     else:
@@ -65,15 +66,24 @@ def exit_code(state: Json) -> int:
     return {"BadInput": 2, "CouldNotRun": 3}.get(state["name"].replace(" ", ""), 1)
 
 
-def _request(site: str, arguments: Namespace) -> dict[str, Any]:
-    request: dict[str, Any] = {"site": site}
+def _request(site: Site, arguments: Namespace) -> dict[str, Any]:
+    request: dict[str, Any] = {"site": site.name}
     if arguments.command == "provision":
-        request["host"] = arguments.host
+        request["host"] = arguments.host or _only_host(site)
     if arguments.command == "rollout" and arguments.stack:
         request["stacks"] = arguments.stack
     if arguments.command == "drill":
         request["snapshot"] = arguments.snapshot
     return request
+
+
+def _only_host(site: Site) -> str:
+    """Raises BadInput where there are several."""
+    if len(site.hosts) > 1:
+        raise BadInput(
+            f"The site has {len(site.hosts)} hosts: {', '.join(site.hosts)}.", "Name one by --host."
+        )
+    return next(iter(site.hosts))
 
 
 def _in_control_plane(settings: Settings, flow: FlowCommand, request: dict[str, Any]) -> Ended:

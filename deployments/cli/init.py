@@ -62,7 +62,7 @@ def _next_steps(site: Path, secrets_file: Path, *, made: bool) -> str:
 {secrets_file}: {password}. Keep a copy on paper: without it no backup can be read.
 
 Next:
-  1. Edit {site.name}: domain, address, your public key, your users.
+  1. Edit {site.name}: domain, address, host key, your public key, your users.
   2. meshkeeper doctor      says what is still missing
   3. meshkeeper up          starts the control plane and its schedules
   4. meshkeeper provision   then: meshkeeper rollout, backup, drill"""

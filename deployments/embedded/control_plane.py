@@ -182,7 +182,7 @@ def _refuse_taken_port(settings: Settings) -> None:
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
     """One `up` or `down` at a time."""
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings.make_state()
     with (settings.state / "control-plane.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -237,7 +237,8 @@ def _connection(login: Login) -> Connection:
     if connection.client.get_host_keys().lookup(login.pinned_as) is None:
         raise BadInput(
             f"No host key is pinned for {login}.",
-            f"Run `meshkeeper provision`: it pins the key that hosts.{login.name}.host_key names.",
+            f"Write its fingerprint, as the provider shows it, to hosts.{login.name}.host_key, and "
+            "run `meshkeeper provision`, which pins it.",
         )
     return connection
 

@@ -28,7 +28,7 @@ def restic_path() -> Path:
     except ImageUnavailable as error:
         raise ToolMissing(
             f"restic 0.17.1 or newer is missing and can't be built: {error.message}",
-            "Install it from your distribution's backports, or run `make tools` with a network.",
+            "Install it from your distribution's backports, or try again with a network.",
         ) from error
 
 

@@ -48,6 +48,23 @@ Fingerprint = Annotated[
 ]
 
 
+#: Without user or port, which have keys of their own. An IPv6 address has two colons at least.
+Address = Annotated[
+    str,
+    StringConstraints(
+        min_length=1,
+        max_length=253,
+        pattern=r"^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9a-fA-F]*:[0-9a-fA-F.]*:[0-9a-fA-F:.]*)$",
+    ),
+]
+
+
+def _not_root(user: str) -> str:
+    if user == "root":
+        raise ValueError("refused by sshd once the host is provisioned; write such as linuxuser")
+    return user
+
+
 class SecretRef(Model):
     """A secret by name; its value is in the environment or the secrets file."""
 
@@ -78,12 +95,12 @@ class Docker(Model):
 class Host(Model):
     """One machine reachable by SSH, with its desired state."""
 
-    address: str = Field(
-        description="IP address or host name.", min_length=1, examples=["203.0.113.10"]
-    )
+    address: Address = Field(description="IP address or host name.", examples=["203.0.113.10"])
     port: Port = Field(default=22, description="sshd's port.")
     first_user: UserName = Field(default="root", description="Who can log in on a new machine.")
-    admin: UserName = Field(default="linuxuser", description="Who administers it afterwards.")
+    admin: Annotated[UserName, AfterValidator(_not_root)] = Field(
+        default="linuxuser", description="Who administers it afterwards."
+    )
     admin_keys: tuple[PublicKey, ...] = Field(
         min_length=1,
         description="Public SSH keys that may log in as the admin.",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from infra.errors import BadInput
 from infra.model.observation import Observation, ObserveRequest, StackQuery
 from infra.model.request import StackName
 from infra.model.site import Site
@@ -16,7 +17,14 @@ Stacks = Mapping[StackName, RenderedStack]
 def wanted_stacks(site: Site, names: Iterable[StackName]) -> dict[StackName, RenderedStack]:
     """The named stacks as they should be, in rollout order. BadInput when a root can't be read."""
     root = site.stacks.caddy.acme_root
-    rendered = render_stacks(site, Path(root).read_bytes() if root else None)
+    try:
+        root_pem = Path(root).read_bytes() if root else None
+    except OSError as error:
+        raise BadInput(
+            f"stacks.caddy.acme_root: {root} can't be read: {error.strerror}.",
+            "Leave it out, but for an ACME server of your own.",
+        ) from None
+    rendered = render_stacks(site, root_pem)
     wanted = set(names)
     return {name: stack for name, stack in rendered.items() if name in wanted}
 

@@ -50,6 +50,23 @@ def ended(flow: Flow[[BackupRequest], Any], site: str) -> State[Any]:
     return state
 
 
+@step(name="refuse", task_run_name="refuse")
+def refuse() -> None:
+    raise CouldNotRun("No Docker.", "Start it.")
+
+
+def test_an_error_raised_on_purpose_is_logged_without_a_traceback(
+    site_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    @site_flow(name="trial", run_name="try {request.site}")
+    def trial(request: BackupRequest) -> None:
+        refuse()
+
+    assert ended(trial, site_name).name == "CouldNotRun"
+    assert "No Docker." in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("error", "name"),
     [

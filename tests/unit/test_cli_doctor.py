@@ -56,3 +56,46 @@ def test_a_bad_site_file_does_not_keep_the_doctor_from_the_rest(
     found = doctor(fresh_site, capsys)
     assert "can't be used" in str(found["site file"]["found"])
     assert found["Python"]["ok"]
+
+
+def test_a_typo_in_the_secrets_file_never_shows_the_secret(
+    fresh_site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secrets = fresh_site.parent / "state" / "secrets.yaml"
+    secrets.write_text('restic_password: "My-Real-Password\n')
+    found = doctor(fresh_site, capsys)
+    assert "is not YAML: look at line" in str(found["secret restic_password"]["found"])
+    assert "My-Real-Password" not in str(found)
+
+
+def test_a_machine_without_any_ssh_key_is_told(
+    fresh_site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(fresh_site.parent))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    assert "ssh-keygen" in str(doctor(fresh_site, capsys)["SSH key"]["todo"])
+    (fresh_site.parent / ".ssh").mkdir()
+    (fresh_site.parent / ".ssh" / "id_ed25519").touch()
+    assert doctor(fresh_site, capsys)["SSH key"]["found"] == "id_ed25519"
+
+
+def test_a_repository_on_the_host_itself_is_told(
+    fresh_site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = fresh_site.read_text().replace("~/backups/headscale", "sftp:me@203.0.113.10:/backups")
+    fresh_site.write_text(text)
+    assert "one of the site's own hosts" in str(doctor(fresh_site, capsys)["repository"]["found"])
+
+
+@pytest.mark.parametrize("variable", ["MESHKEEPER_UI_PORT", "MESHKEEPER_STATE_DIR"])
+def test_a_setting_that_can_not_be_used_is_one_sentence(
+    fresh_site: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+) -> None:
+    monkeypatch.setenv(variable, "/dev/null/x")
+    main(["doctor", "--site", str(fresh_site)])
+    said = "".join(capsys.readouterr())
+    assert variable in said
+    assert "Traceback" not in said

@@ -130,6 +130,12 @@ def collect(
     return stored, manifest.facts
 
 
+def newest_on_host(found: Found) -> SnapshotId | None:
+    """A snapshot that was looked at and found bad brings nothing back."""
+    bad = {refused.id for refused in found.refused}
+    return max((s for s in found.host_report.snapshots if s not in bad), default=None)
+
+
 def report_of(opened: OpenSite, anchor: Anchor, found: Found, started_at: datetime) -> BackupReport:
     now = datetime.now(UTC)
     verified = [*found.kept, *(stored.id for stored in found.stored)]
@@ -150,7 +156,7 @@ def report_of(opened: OpenSite, anchor: Anchor, found: Found, started_at: dateti
         newest_verified=newest,
         changes=tuple(found.changes[:MOST_CHANGES]),
         compared_with=anchor.last_reported.id if anchor.last_reported else None,
-        if_data_is_damaged=recovery_point(max(found.host_report.snapshots, default=None), now),
+        if_data_is_damaged=recovery_point(newest_on_host(found), now),
         if_host_is_lost=recovery_point(newest, now),
         repository=str(site_repository(opened.settings, opened.site)),
         kept=len(verified),

@@ -4,6 +4,7 @@ An error that meshkeeper raised on purpose becomes a state with one readable sen
 after what it means: `BadInput`, `CouldNotRun`, `Failed`.
 """
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from flows.due import made_superfluous_by
 from infra.errors import BadInput, CouldNotRun, MeshkeeperError
 
 Request = TypeVar("Request")
+log = logging.getLogger(__name__)
 
 
 def site_flow(
@@ -34,6 +36,14 @@ def site_flow(
                 return function(request)
             except MeshkeeperError as error:
                 return ended_by(error)
+            except Exception as error:
+                log.error("The flow broke", exc_info=error)
+                return ended_by(
+                    CouldNotRun(
+                        f"The flow itself broke ({type(error).__name__}); its log tells where.",
+                        "Try again; if it stays, it is a bug.",
+                    )
+                )
 
         return Flow(run, name=name, flow_run_name=run_name, log_prints=False)
 

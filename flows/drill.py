@@ -10,10 +10,7 @@ from prefect.states import Completed, Failed
 from flows.definition import site_flow
 from infra.drill.case import Case
 from infra.drill.findings import (
-    CLIENT,
     IN_ISOLATION,
-    RESTORE,
-    START,
     Findings,
     not_isolated,
     report_of,
@@ -23,7 +20,16 @@ from infra.drill.gather import unknown, why_unknown
 from infra.drill.reaper import Place, place_for_drill
 from infra.drill.report import render
 from infra.errors import BackupFailed, BadInput
-from infra.model.drill import DrillReport, Evidence, Kind, Outcome, Verdict
+from infra.model.drill import (
+    CLIENT,
+    RESTORE,
+    START,
+    DrillReport,
+    Evidence,
+    Kind,
+    Outcome,
+    Verdict,
+)
 from infra.model.request import DrillRequest
 from tasks.drill import case_of, isolate, prove, restore_snapshot
 from tasks.report import publish_report

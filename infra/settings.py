@@ -15,6 +15,9 @@ from infra.errors import BadInput
 from infra.model.site import SecretRef
 
 ENV_FILE = "meshkeeper.env"
+#: Every process of a control plane carries this variable with the plane's state directory, and
+#: passes it on to what it starts: so its remains are found after a crash.
+CONTROL_PLANE_MARK = "MESHKEEPER_CONTROL_PLANE"
 SECRET_PREFIX = "MESHKEEPER_SECRET_"
 
 

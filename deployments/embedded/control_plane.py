@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from deployments.embedded import processes, recovery
 from deployments.embedded.api import Api
-from deployments.embedded.environment import MARKER, control_plane_environment
+from deployments.embedded.environment import control_plane_environment
 from infra.errors import CouldNotRun
 from infra.model.site import Site
-from infra.settings import Settings
+from infra.settings import CONTROL_PLANE_MARK, Settings
 
 POOL = "meshkeeper"
 ROLES = ("server", "worker")
@@ -152,7 +152,7 @@ def _stop_all(settings: Settings) -> list[str]:
             recovery.end_dead_runs(api)
         processes.stop([server.pid])
         stopped.append("server")
-    processes.stop(processes.carrying(MARKER, str(settings.state)))
+    processes.stop(processes.carrying(CONTROL_PLANE_MARK, str(settings.state)))
     for role in ROLES:
         _pid_file(settings, role).unlink(missing_ok=True)
     return stopped
@@ -162,7 +162,7 @@ def _stop_runs(settings: Settings) -> bool:
     """End the processes of runs, orphans of a killed worker included; the server stays."""
     server = _record(settings, "server")
     server_tree = processes.descendants(server.pid) if server else set()
-    runs = set(processes.carrying(MARKER, str(settings.state))) - server_tree
+    runs = set(processes.carrying(CONTROL_PLANE_MARK, str(settings.state))) - server_tree
     processes.stop(runs)
     return bool(runs)
 

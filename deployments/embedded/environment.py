@@ -2,11 +2,7 @@
 
 import os
 
-from infra.settings import Settings
-
-#: Every process of a control plane carries this variable with the plane's state directory, and
-#: passes it on to what it starts: so its remains are found after a crash.
-MARKER = "MESHKEEPER_CONTROL_PLANE"
+from infra.settings import CONTROL_PLANE_MARK, Settings
 
 _DEFAULTS = {
     "DO_NOT_TRACK": "1",
@@ -35,7 +31,7 @@ def control_plane_environment(settings: Settings) -> dict[str, str]:
         "MESHKEEPER_SITE": str(settings.site),
         "MESHKEEPER_STATE_DIR": str(settings.state),
         "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1,localhost"])),
-        MARKER: str(settings.state),
+        CONTROL_PLANE_MARK: str(settings.state),
     }
     return {**_without_prefect(os.environ), **_DEFAULTS, **own}
 

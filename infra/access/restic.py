@@ -164,7 +164,20 @@ class Repository:
             return kind(f"{_REASONS[code]} {self}.", _HINTS[code])
         if code == 3:
             return BackupFailed(f"{self}: restic {command} could not read every file: {said}")
+        if _ENVIRONMENT.search(error.stderr):
+            return RepositoryUnavailable(
+                f"{self}: restic {command} failed with exit code {code}: {said}",
+                "Is there space, is the place mounted, does its server answer?",
+            )
         return _ResticFailed(f"{self}: restic {command} failed with exit code {code}: {said}")
+
+
+#: What restic says when this machine or the way to the repository is at fault, not its data.
+_ENVIRONMENT = re.compile(
+    rb"no space left|disk quota|read-only file system|permission denied|input/output error"
+    rb"|connection re|no such host|network is unreachable|i/o timeout|deadline exceeded",
+    re.IGNORECASE,
+)
 
 
 class _Locked(RepositoryUnavailable):

@@ -4,7 +4,6 @@ It holds the read end of a pipe whose write end we hold: however we end (`kill -
 kernel closes that end.
 """
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from docker.errors import NotFound
 
 from infra.access.docker import engine
+from infra.access.survivor import start_survivor
 
 #: Seconds that removing one container may take.
 LIMIT = 60
@@ -20,13 +20,7 @@ LIMIT = 60
 @contextmanager
 def removed_when_we_end(container: str) -> Iterator[None]:
     """The container of that name is gone after the block, and soon after our own death."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "infra.access.watchdog", container],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = start_survivor("infra.access.watchdog", container)
     try:
         yield
     finally:

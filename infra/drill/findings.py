@@ -13,8 +13,6 @@ from infra.model.drill import DrillReport, Evidence, Kind, Verdict
 
 #: The proofs that need an isolated world, in the order in which they are made.
 IN_ISOLATION = (Kind.IDENTITY, Kind.DATA, Kind.RELAY, Kind.LOGIN, Kind.RUNNING_CLIENT)
-#: The phases of a recovery, as the report calls them.
-RESTORE, START, CLIENT = "restore from the repository", "start the server", "client online"
 
 
 class Findings(Model):

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from infra.access.survivor import start_survivor
 from infra.drill.cleanup import FOLDER_PREFIX, remove_orphan_folders, remove_world
 from infra.drill.world import new_id
 from infra.errors import CouldNotRun, DockerUnavailable
@@ -38,13 +39,7 @@ def place_for_drill(staging: Path) -> Iterator[Place]:
     remove_orphan_folders(staging)
     world_id = new_id()
     folder = staging / f"{FOLDER_PREFIX}{world_id}"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "infra.drill.reaper", world_id, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = start_survivor("infra.drill.reaper", world_id, str(folder))
     try:
         folder.mkdir(parents=True, mode=0o700)
         yield Place(world_id, folder)

@@ -2,7 +2,7 @@
 
 import re
 
-from infra.model.drill import DrillReport, Evidence, Outcome, Verdict
+from infra.model.drill import CLIENT, DrillReport, Evidence, Outcome, Verdict
 from infra.text import cell, duration
 
 _HEADLINES = {
@@ -75,7 +75,10 @@ def _recovery(report: DrillReport) -> str:
     ]
     if report.phases:
         total = sum(report.phases.values())
-        lines += ["", f"**Recovery time:** {total:.1f} s until a client was online again.", ""]
+        until = "until a client was online again"
+        if CLIENT not in report.phases:
+            until = "and no client came online"
+        lines += ["", f"**Recovery time:** {total:.1f} s {until}.", ""]
         lines += ["| phase | seconds |", "|---|---|"]
         lines += [f"| {cell(name)} | {seconds:.1f} |" for name, seconds in report.phases.items()]
     return "\n".join(lines)

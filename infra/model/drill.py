@@ -8,6 +8,9 @@ from pydantic import Field
 from infra.model.base import Model
 from infra.model.snapshot import SnapshotId
 
+#: The phases of a recovery, as the report calls them.
+RESTORE, START, CLIENT = "restore from the repository", "start the server", "client online"
+
 
 class Verdict(StrEnum):
     """`failed`: the backup is bad. `could not run`: we don't know. They never look alike."""

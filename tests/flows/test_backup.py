@@ -87,6 +87,11 @@ def test_a_host_that_offers_more_than_a_run_may_take_waits_for_the_next(
     ]
 
 
+def test_a_bad_snapshot_is_no_recovery_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = collected(monkeypatch, {THIRD: StepFailed("It is damaged.")})
+    assert backup.newest_on_host(found) == SECOND
+
+
 def test_changes_between_the_snapshots_of_one_run_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     found = collected(monkeypatch, {})
     assert f"user {THIRD} appeared" in found.changes

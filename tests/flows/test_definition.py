@@ -50,6 +50,12 @@ def ended(flow: Flow[[BackupRequest], Any], site: str) -> State[Any]:
     return state
 
 
+def test_a_flow_that_breaks_says_nothing_of_the_backup(site_name: str) -> None:
+    state = ended(declared(OSError(28, "No space left on device")), site_name)
+    assert state.name == "CouldNotRun"
+    assert "The flow itself broke (OSError)" in str(state.message)
+
+
 @step(name="refuse", task_run_name="refuse")
 def refuse() -> None:
     raise CouldNotRun("No Docker.", "Start it.")

@@ -13,8 +13,8 @@ import httpx
 import yaml
 
 from deployments.embedded.api import Api, Json
-from deployments.embedded.environment import MARKER
 from deployments.embedded.processes import carrying
+from infra.settings import CONTROL_PLANE_MARK
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
@@ -154,5 +154,5 @@ def test_a_taken_port_is_told_in_one_sentence(site_of_a_dead_host: Any, tmp_path
 def test_down_stops_all_of_this_control_plane_and_nothing_else(control_plane: Any) -> None:
     code, answer = control_plane.call("down")
     assert (code, answer["stopped"]) == (0, ["worker", "server"])
-    assert carrying(MARKER, str(control_plane.state)) == []
+    assert carrying(CONTROL_PLANE_MARK, str(control_plane.state)) == []
     assert control_plane.call("status")[0] == 3

@@ -44,6 +44,11 @@ def test_a_drill_that_could_not_run_does_not_look_like_a_failure() -> None:
     assert "does not bring the mesh back" not in text
 
 
+def test_a_drill_in_which_no_client_came_online_does_not_claim_one() -> None:
+    failed = report(Verdict.FAILED).model_copy(update={"phases": {"start the server": 2.0}})
+    assert "**Recovery time:** 2.0 s and no client came online." in render(failed)
+
+
 def test_each_proof_stands_with_what_was_expected_and_found() -> None:
     key = "mkey:" + "d8a9e0d4b962" * 5 + "abcd"
     proof = Evidence(

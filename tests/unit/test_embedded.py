@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.embedded.environment import MARKER, control_plane_environment
+from deployments.embedded.environment import control_plane_environment
 from deployments.embedded.processes import (
     Record,
     carrying,
@@ -19,20 +19,21 @@ from deployments.embedded.processes import (
     write_record,
 )
 from deployments.embedded.unit import render_unit
-from infra.settings import load_settings
+from infra.access.survivor import start_survivor
+from infra.settings import CONTROL_PLANE_MARK, load_settings
 
 SLEEPER = "import time; time.sleep(600)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 
 
 def started(program: str, folder: Path) -> int:
-    environment = {**os.environ, MARKER: str(folder)}
+    environment = {**os.environ, CONTROL_PLANE_MARK: str(folder)}
     return start_detached([sys.executable, "-c", program], environment, folder / "out.log")
 
 
 def test_a_detached_process_is_found_by_its_mark_and_stopped(tmp_path: Path) -> None:
     pid = started(SLEEPER, tmp_path)
-    assert carrying(MARKER, str(tmp_path)) == [pid]
+    assert carrying(CONTROL_PLANE_MARK, str(tmp_path)) == [pid]
     stop([pid])
     assert start_time(pid) is None
 
@@ -58,7 +59,7 @@ def test_a_record_of_a_number_that_was_used_again_is_no_record(tmp_path: Path) -
 
 def test_a_process_that_is_not_ours_is_not_found(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", SLEEPER]) as other:
-        assert carrying(MARKER, str(tmp_path)) == []
+        assert carrying(CONTROL_PLANE_MARK, str(tmp_path)) == []
         other.kill()
 
 
@@ -81,3 +82,15 @@ def test_the_unit_starts_this_site_at_boot(monkeypatch: pytest.MonkeyPatch, tmp_
     assert f'Environment="MESHKEEPER_SITE={tmp_path / "site.yaml"}"' in unit
     assert "ExecStart=" in unit
     assert "WantedBy=default.target" in unit
+
+
+def test_who_clears_away_after_us_is_not_ended_with_the_control_plane(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CONTROL_PLANE_MARK, str(tmp_path))
+    survivor = start_survivor("timeit", "-n1", "-r1", "import sys; sys.stdin.read()")
+    try:
+        assert carrying(CONTROL_PLANE_MARK, str(tmp_path)) == []
+        assert survivor.poll() is None
+    finally:
+        survivor.communicate(timeout=10)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from flows.definition import site_flow
-from infra.errors import Failed, GateFailed
+from infra.errors import CouldNotRun, Failed, GateFailed
 from infra.model.request import RolloutRequest, StackName
 from infra.model.stack import Applied, Check, RenderedStack, RolloutReport, StackPlan
 from infra.rollout.outlook import plans, query, wanted_stacks
@@ -35,7 +35,9 @@ def rollout(request: RolloutRequest) -> RolloutReport:
                 bring(opened, stacks[name], plan, progress)
         if progress.touched:
             progress.checks += steps.gate_outside(opened, opened.site.stacks.headscale.host)
-    except Failed as error:
+    except (Failed, CouldNotRun) as error:
+        if not progress.touched:
+            raise
         raise GateFailed(*told(error, all_back(opened, progress))) from error
     for stack in progress.touched:
         steps.finish(opened, stack)
@@ -72,12 +74,14 @@ def all_back(opened: OpenSite, progress: Progress) -> list[str]:
     for stack in reversed(progress.touched):
         try:
             steps.put_back(opened, stack)
-        except Failed as error:
-            problems.append(f"{stack.name} could not be put back: {error}")
+        except (Failed, CouldNotRun) as error:
+            problems.append(
+                f"{stack.name} could not be put back: {error} The next rollout finds and ends what is unfinished."
+            )
     return problems
 
 
-def told(error: Failed, problems: list[str]) -> tuple[str, str]:
+def told(error: Failed | CouldNotRun, problems: list[str]) -> tuple[str, str]:
     """Message and hint of a rollout that failed."""
     back = "\n".join(problems) or "Files and images are back as they were before."
     return f"{error.message}\n{back}", error.hint

@@ -27,7 +27,7 @@ test: ## the whole test suite, against a lab of its own
 	@$(BOOTSTRAP)/venv.sh requirements-dev.lock
 	@$(BOOTSTRAP)/engine.sh
 	@$(WITH_DOCKER) $(PYTHON) -m infra.images ensure --all
-	@$(WITH_DOCKER) $(PYTHON) -m pytest tests --numprocesses 2 --dist loadgroup
+	@$(WITH_DOCKER) $(PYTHON) -m pytest tests
 
 check: ## format, lint, types, unit tests: under a minute
 	@$(BOOTSTRAP)/venv.sh requirements-dev.lock

@@ -16,14 +16,6 @@ import yaml
 from deployments.cli.schema import EXAMPLE
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two groups for `--dist loadgroup`: the tests that share the lab, and those without one."""
-    for item in items:
-        needs_lab = "lab" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("lab" if needs_lab else "no lab"))
-
-
 @dataclass(frozen=True)
 class ControlPlane:
     """A site file, and `meshkeeper` as a person at a shell calls it."""

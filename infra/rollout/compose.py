@@ -51,4 +51,5 @@ def last_log_lines(session: Session, container: str) -> str:
 
 def _compose(stack: RenderedStack, *words: str) -> str:
     folder = str(stack.directory)
-    return shlex.join(("docker", "compose", "--project-directory", folder, *words))
+    name = ("--project-name", stack.name)  # without it, nothing can be taken down without its file
+    return shlex.join(("docker", "compose", *name, "--project-directory", folder, *words))

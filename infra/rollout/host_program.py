@@ -42,6 +42,10 @@ def write(request: Request) -> None:
 def restore(request: Request) -> bool:
     """Put back what was kept; False if there was nothing before."""
     folder = Path(request["directory"])
+    if not (folder / PENDING).exists():
+        # Nothing was kept for this rollout, so nothing was written: what lies there is the state
+        # of an earlier one, which has served.
+        return any((folder / path).is_file() for path in request["paths"])
     kept = json.loads(kept_file(request).read_text())
     for path in request["paths"]:
         if path in kept["files"]:

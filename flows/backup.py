@@ -14,7 +14,7 @@ from infra.backup.staging import staging, workplace
 from infra.backup.store import lacking, site_repository
 from infra.errors import BackupFailed, CouldNotRun, StepFailed
 from infra.model.anchor import Anchor
-from infra.model.backup import BackupReport, RefusedSnapshot, StoredSnapshot
+from infra.model.backup import BackupReport, RecoveryPoint, RefusedSnapshot, StoredSnapshot
 from infra.model.request import BackupRequest
 from infra.model.snapshot import MeshFacts, SnapshotId
 from tasks.backup import (
@@ -38,13 +38,13 @@ MOST_CHANGES, LONGEST_REASON = 1_000, 2_000
 class Found:
     """What a run has come upon so far."""
 
-    host_report: HostReport
     kept: list[SnapshotId]
+    host_report: HostReport | None = None
     stored: list[StoredSnapshot] = field(default_factory=list)
     refused: list[RefusedSnapshot] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     waiting: int = 0
-    stopped_by: CouldNotRun | None = None
+    stopped_by: CouldNotRun | StepFailed | None = None
 
 
 @site_flow(name="headscale-backup", run_name="back up {request.site}")
@@ -67,20 +67,25 @@ def headscale_backup(request: BackupRequest) -> BackupReport:
 
 
 def ask_and_expire(opened: OpenSite, anchor: Anchor) -> Found:
-    """Both at once: the host is busy with the snapshot, restic with opening its repository."""
+    """Both at once: the host is busy with the snapshot, restic with opening its repository.
+
+    A host that gives no answer keeps nobody from telling what the repository holds.
+    """
     expiring = apply_retention.submit(opened, anchor)
     try:
         host_report = ask_for_snapshot(opened, opened.site.stacks.headscale.host)
+    except (CouldNotRun, StepFailed) as error:
+        return Found(expiring.result(), stopped_by=error)
     finally:
         expiring.wait()
-    return Found(host_report, expiring.result())
+    return Found(expiring.result(), host_report)
 
 
 def collect_all(opened: OpenSite, anchor: Anchor, found: Found, folder: Path) -> None:
     """Oldest first, so that a killed run goes on where it ended. A bad one stops no other."""
     deadline = time.monotonic() + MOST_SECONDS
     known = untold(anchor, found)
-    queue = lacking(found.host_report.snapshots, found.kept)
+    queue = lacking(found.host_report.snapshots if found.host_report else (), found.kept)
     for done, snapshot in enumerate(queue):
         if sum(s.size for s in found.stored) > MOST_BYTES or time.monotonic() > deadline:
             found.waiting = len(queue) - done
@@ -130,24 +135,33 @@ def collect(
     return stored, manifest.facts
 
 
-def newest_on_host(found: Found) -> SnapshotId | None:
-    """A snapshot that was looked at and found bad brings nothing back."""
+def on_host(found: Found, now: datetime) -> RecoveryPoint | None:
+    """The newest there, if it could be asked. One that was found bad brings nothing back."""
+    if found.host_report is None:
+        return None
     bad = {refused.id for refused in found.refused}
-    return max((s for s in found.host_report.snapshots if s not in bad), default=None)
+    newest = max((s for s in found.host_report.snapshots if s not in bad), default=None)
+    return recovery_point(newest, now)
+
+
+def problems_of(opened: OpenSite, found: Found, now: datetime) -> list[str]:
+    problems: list[str] = []
+    if found.host_report:
+        interval = opened.site.stacks.headscale.backup.interval_minutes
+        problems += sidecar_problems(found.host_report, interval, now)
+        problems += freshness_problems(found.host_report, max(found.kept, default=None))
+    problems += [refused.reason for refused in found.refused]
+    if found.waiting:
+        problems.append(f"{found.waiting} snapshots wait for the next run.")
+    if found.stopped_by:
+        problems.append(f"Stopped: {found.stopped_by}")
+    return problems
 
 
 def report_of(opened: OpenSite, anchor: Anchor, found: Found, started_at: datetime) -> BackupReport:
     now = datetime.now(UTC)
     verified = [*found.kept, *(stored.id for stored in found.stored)]
     newest = max(verified, default=None)
-    interval = opened.site.stacks.headscale.backup.interval_minutes
-    problems = [
-        *sidecar_problems(found.host_report, interval, now),
-        *freshness_problems(found.host_report, max(found.kept, default=None)),
-        *(refused.reason for refused in found.refused),
-        *([f"{found.waiting} snapshots wait for the next run."] if found.waiting else []),
-        *([f"Stopped: {found.stopped_by}"] if found.stopped_by else []),
-    ]
     return BackupReport(
         site=opened.site.name,
         started_at=started_at,
@@ -156,10 +170,10 @@ def report_of(opened: OpenSite, anchor: Anchor, found: Found, started_at: dateti
         newest_verified=newest,
         changes=tuple(found.changes[:MOST_CHANGES]),
         compared_with=anchor.last_reported.id if anchor.last_reported else None,
-        if_data_is_damaged=recovery_point(newest_on_host(found), now),
+        if_data_is_damaged=on_host(found, now),
         if_host_is_lost=recovery_point(newest, now),
         repository=str(site_repository(opened.settings, opened.site)),
         kept=len(verified),
-        sidecar_last_own=found.host_report.last_own,
-        problems=tuple(problems),
+        sidecar_last_own=found.host_report.last_own if found.host_report else None,
+        problems=tuple(problems_of(opened, found, now)),
     )

@@ -16,6 +16,7 @@ MOST = 10_000
 
 
 def main(folder: Path) -> None:
+    last_error = beginning(folder / "last-error")  # before a success of ours removes it
     fresh = docker("exec", SIDECAR, "python3", "/backup/snapshot.py", timeout=120)
     state = docker("inspect", "-f", "{{json .State}}", SIDECAR, timeout=20)
     sidecar = json.loads(state.stdout) if state.returncode == 0 else {}
@@ -23,7 +24,7 @@ def main(folder: Path) -> None:
         "fresh": fresh.stdout.strip() if fresh.returncode == 0 else None,
         "fresh_error": fresh.stderr.strip()[-500:] if fresh.returncode else "",
         "snapshots": snapshots(folder),
-        "last_error": beginning(folder / "last-error"),
+        "last_error": last_error,
         "last_own": beginning(folder / "last-own") or None,
         "sidecar": sidecar.get("Status", "missing"),
         "sidecar_started": sidecar.get("StartedAt"),

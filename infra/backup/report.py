@@ -41,10 +41,14 @@ def _summary(report: BackupReport) -> str:
         ("Recovery point if data on the host is damaged", _point(report.if_data_is_damaged)),
         ("Recovery point if the host is lost", _point(report.if_host_is_lost)),
         ("Repository", f"`{report.repository}`, {report.kept} snapshots"),
-        ("Newest that the host made by itself", report.sidecar_last_own or "none"),
+        ("Newest that the host made by itself", _last_own(report)),
         ("Changed in the mesh", _change_count(report)),
     ]
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def _last_own(report: BackupReport) -> str:
+    return report.sidecar_last_own or ("none" if report.if_data_is_damaged else "unknown")
 
 
 def _change_count(report: BackupReport) -> str:
@@ -73,7 +77,9 @@ def _items(title: str, items: tuple[str, ...]) -> str:
     return "\n".join([f"## {title}", "", *lines, *more])
 
 
-def _point(point: RecoveryPoint) -> str:
+def _point(point: RecoveryPoint | None) -> str:
+    if point is None:
+        return "unknown: the host gave no answer"
     return f"{point.id}, {_age(point.age_seconds or 0)} ago" if point.id else "**none**"
 
 

@@ -43,7 +43,9 @@ class BackupReport(Model):
         default=(), description="In the mesh, since the last verified snapshot before this run."
     )
     compared_with: SnapshotId | None = None
-    if_data_is_damaged: RecoveryPoint = Field(description="The newest on the host.")
+    if_data_is_damaged: RecoveryPoint | None = Field(
+        description="The newest on the host; None: it could not be asked."
+    )
     if_host_is_lost: RecoveryPoint = Field(description="The newest in the repository.")
     repository: str
     kept: int = Field(description="Snapshots of this stack in the repository.")

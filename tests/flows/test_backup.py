@@ -37,7 +37,7 @@ def found_on_host() -> backup.Found:
         sidecar_started=None,
         now=datetime.now(UTC),
     )
-    return backup.Found(report, [])
+    return backup.Found([], report)
 
 
 def collected(monkeypatch: pytest.MonkeyPatch, errors: dict[str, Exception]) -> backup.Found:
@@ -89,7 +89,9 @@ def test_a_host_that_offers_more_than_a_run_may_take_waits_for_the_next(
 
 def test_a_bad_snapshot_is_no_recovery_point(monkeypatch: pytest.MonkeyPatch) -> None:
     found = collected(monkeypatch, {THIRD: StepFailed("It is damaged.")})
-    assert backup.newest_on_host(found) == SECOND
+    point = backup.on_host(found, datetime.now(UTC))
+    assert point is not None
+    assert point.id == SECOND
 
 
 def test_changes_between_the_snapshots_of_one_run_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Thirteen sabotages: each is found, for its own reason, and nothing else is blamed."""
+"""Fourteen sabotages: each is found, for its own reason, and nothing else is blamed."""
 
 import gc
 import re
@@ -52,6 +52,7 @@ LOCKED_OUT = failed(
     "clients that are running would be locked out until restarted: with production's key in "
     "memory, after 20 s it was still in the state '(NoState|Starting)'"
 )
+UNKNOWN_CLIENT = "the server does not know it, and asks it to register anew"
 MISSING = "{0}: expected in the manifest, but it is not listed there; {0}: expected in the snapshot, but it is missing"
 
 FAILURES = {
@@ -100,6 +101,16 @@ FAILURES = {
                 "nodes: expected 3, found 2: 'client-b' is missing; "
                 "table 'nodes': expected 3 rows, found 2 rows"
             )
+        },
+    ),
+    "a client that is no longer known": Sabotage(
+        acts.without_canary,
+        {
+            Kind.LOGIN: failed(f"the canary meshkeeper-canary could not log in: {UNKNOWN_CLIENT}"),
+            Kind.RUNNING_CLIENT: failed(
+                "clients that are running would be locked out until restarted: "
+                f"with production's key in memory, {UNKNOWN_CLIENT}"
+            ),
         },
     ),
     "a version that contradicts the database": Sabotage(

@@ -41,6 +41,10 @@ def test_a_host_in_order_has_no_problems() -> None:
             "No fresh snapshot could be made: noise_private.key is missing",
         ),
         ({"fresh": None, "fresh_error": "\x1b[2Jall is well\n"}, "made: ??2Jall is well?"),
+        (
+            {"last_error": "2026-11-24 11:30:00 UTC: the disk is full"},
+            "The last snapshot before it failed: 2026-11-24 11:30:00 UTC: the disk is full",
+        ),
         ({"sidecar": "exited"}, "headscale-backup is exited"),
         ({"sidecar": "missing", "sidecar_started": None}, "headscale-backup is missing"),
         ({"last_own": ago(121)}, "no snapshot by itself for 121 min"),

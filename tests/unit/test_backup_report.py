@@ -59,6 +59,12 @@ def test_no_snapshot_anywhere_is_said_plainly() -> None:
     assert "| Newest verified snapshot | none |" in text
 
 
+def test_what_a_silent_host_has_is_unknown_and_not_none() -> None:
+    text = markdown(report(if_data_is_damaged=None, sidecar_last_own=None))
+    assert "if data on the host is damaged | unknown: the host gave no answer |" in text
+    assert "| Newest that the host made by itself | unknown |" in text
+
+
 def test_names_from_the_host_can_not_act_in_the_ui() -> None:
     hostile = "node ![x](http://evil.example/?q) <script>`|\x1b[31m\n# title appeared"
     text = markdown(report(changes=(hostile,)))

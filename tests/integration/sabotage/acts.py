@@ -48,6 +48,19 @@ def rows_missing(folder: Path, _production: Production) -> None:
     refresh(folder, DATABASE)
 
 
+def without_canary(folder: Path, _production: Production) -> None:
+    """As if the canary had never been enrolled: database and manifest agree on that."""
+    with contextlib.closing(sqlite3.connect(folder / DATABASE)) as database, database:
+        database.execute("DELETE FROM nodes WHERE given_name = 'meshkeeper-canary'")
+    refresh(folder, DATABASE)
+    edit(folder, lambda manifest: forget_canary(manifest["facts"]))
+
+
+def forget_canary(facts: dict[str, Any]) -> None:
+    facts["nodes"] = [node for node in facts["nodes"] if node["name"] != "meshkeeper-canary"]
+    facts["tables"]["nodes"] -= 1
+
+
 def contradicting_version(folder: Path, _production: Production) -> None:
     edit(folder, lambda manifest: manifest.update(image="headscale/headscale:0.28.0"))
 

@@ -66,6 +66,8 @@ def take(places: Places) -> str:
     os.umask(0o027)
     with exclusive(places.backups), drafts(places.backups) as draft:
         moment = next_moment(places.backups)
+        # First: at its very first start a server has no key files before it answers.
+        keys = server_facts(places)
         files = copy_files(places, draft)
         with contextlib.closing(open_live(places.data / DATABASE)) as live:
             tables = copy_database(live, draft / DATABASE)
@@ -76,7 +78,7 @@ def take(places: Places) -> str:
             "created_at": moment.isoformat(),
             "image": places.image,
             "files": {name: fact(draft / name) for name in (DATABASE, *files)},
-            "facts": tables | server_facts(places) | {"policy_sha256": policy_digest(draft)},
+            "facts": tables | keys | {"policy_sha256": policy_digest(draft)},
         }
         (draft / MANIFEST).write_text(json.dumps(manifest, indent=1))
         publish(draft, places.backups / f"{manifest['id']}.tar", moment)

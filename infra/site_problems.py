@@ -23,6 +23,8 @@ _STAND_IN: dict[str, Any] = {
     "backup": {"repository": "stand-in", "password": {"secret": "stand_in"}},
 }
 
+_MAY_HOLD_SECRETS = {"password", "secret", "credentials", "repository", "admin_keys"}
+
 _FACTS = {
     "string_pattern_mismatch": "does not have the right form",
     "string_too_short": "is empty",
@@ -55,10 +57,10 @@ def _sentence(detail: ErrorDetails) -> str:
     path = detail["loc"]
     if detail["type"] == "extra_forbidden":
         return _unknown_key(path)
-    if detail["loc"][-1] == "[key]":
-        return "is no name; use small letters, digits and dashes"
     field = _field(path)
-    if field is not None and field.annotation is SecretRef and isinstance(detail["input"], str):
+    if detail["loc"][-1] == "[key]":
+        return _no_name(field)
+    if field and _takes_secret(field) and isinstance(detail["input"], str):
         return (
             "a secret is written as plain text; write {secret: restic_password} and put the value "
             "into the secrets file (mode 0600) or $MESHKEEPER_SECRET_RESTIC_PASSWORD"
@@ -73,6 +75,16 @@ def _sentence(detail: ErrorDetails) -> str:
     return _quoted(detail) + _fact(detail) + advice
 
 
+def _no_name(field: FieldInfo | None) -> str:
+    if field and field.examples:
+        return f"is no name that is known here; write such as {next(iter(field.examples[0]))}"
+    return "is no name; use small letters, digits and dashes"
+
+
+def _takes_secret(field: FieldInfo) -> bool:
+    return SecretRef in (field.annotation, *get_args(field.annotation))
+
+
 def _fact(detail: ErrorDetails) -> str:
     if fact := _FACTS.get(detail["type"]):
         return fact
@@ -83,7 +95,7 @@ def _fact(detail: ErrorDetails) -> str:
 def _quoted(detail: ErrorDetails) -> str:
     """The value that was given, where it is short and can't be a secret (or a private key)."""
     value = detail["input"]
-    secret = not {"password", "secret", "admin_keys"}.isdisjoint(detail["loc"])
+    secret = not _MAY_HOLD_SECRETS.isdisjoint(detail["loc"])
     plain = isinstance(value, str | int | float | bool)
     return f"{value!r} " if plain and not secret and len(str(value)) <= 80 else ""
 

@@ -24,7 +24,8 @@ def engine() -> docker.DockerClient:
     except (DockerException, RequestException, ValueError) as error:
         raise DockerUnavailable(
             f"No Docker engine answers on the control machine ({_last_cause(error)}).",
-            "Start it ('systemctl start docker'), and check $DOCKER_HOST with 'docker info'.",
+            "Install it (apt install docker.io) or start it (systemctl start docker); "
+            "`docker info` must work for this user, with your $DOCKER_HOST.",
         ) from None
     return client
 

@@ -1,9 +1,9 @@
-"""Asks one DNS server for an IPv4 address: for sites whose names the system's resolver lacks."""
+"""Addresses of names: by the system's resolver, or by one DNS server that a site states."""
 
 import secrets
 import socket
 import struct
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 
 from infra.errors import Unreachable
 
@@ -12,6 +12,23 @@ RECORD = struct.Struct("!HHIH")
 A, IN = 1, 1
 RECURSION_DESIRED = 0x0100
 ATTEMPTS = 3
+
+
+def addresses(name: str, server: IPv4Address | None) -> set[str]:
+    """The addresses of a name (an address is its own), asked of `server` or of the system.
+
+    Empty when there is none, or nobody answers.
+    """
+    try:
+        return {str(ip_address(name))}
+    except ValueError:
+        pass
+    try:
+        if server:
+            return {str(resolve(name, server))}
+        return {str(info[4][0]) for info in socket.getaddrinfo(name, None)}
+    except (OSError, Unreachable):
+        return set()
 
 
 def resolve(name: str, server: IPv4Address, timeout: float = 2, port: int = 53) -> IPv4Address:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,27 +58,33 @@ class RepositoryMissing(RepositoryUnavailable):
 
 
 class Repository:
-    """One repository. `location` as restic takes it (may hold credentials: never shown).
+    """One repository; `location` as restic takes it, `credentials` as its backends read them.
 
-    Every method raises RepositoryUnavailable when the repository can't be opened. Location and
-    password reach restic by its environment, so that no process list shows them.
+    Every method raises RepositoryUnavailable when the repository can't be opened. Password and
+    credentials reach restic by its environment, so that no process list shows them.
     """
 
-    def __init__(self, location: str, password: SecretStr, cache: Path) -> None:
+    def __init__(
+        self,
+        location: str,
+        password: SecretStr,
+        cache: Path,
+        credentials: Mapping[str, SecretStr] | None = None,
+    ) -> None:
         self.location = location
-        self._password = password
+        self._secrets = {**(credentials or {}), "RESTIC_PASSWORD": password}
         self._cache = cache
 
     def __str__(self) -> str:
-        return re.sub(r"//[^/@]*@", "//…@", self.location)
+        return self.location
 
     def create(self) -> None:
         """Make a new, empty repository."""
         self._run("init")
 
-    def snapshots(self, tags: Iterable[str] = ()) -> tuple[Stored, ...]:
-        """The snapshots that carry all `tags`, oldest first."""
-        found = json.loads(self._run("snapshots", *_tagged(tags)))
+    def snapshots(self, tags: Iterable[str] = (), timeout: int = TIMEOUT) -> tuple[Stored, ...]:
+        """The snapshots that carry all `tags`, oldest first; `timeout` in seconds."""
+        found = json.loads(self._run("snapshots", *_tagged(tags), timeout=timeout))
         return _in_order(found)
 
     def backup(self, folder: Path, origin: Origin) -> str:
@@ -107,27 +113,21 @@ class Repository:
         """Restore a snapshot's files into `target`. Raises BackupFailed for damaged data."""
         try:
             self._run("restore", snapshot, "--target", str(target))
-        except _ResticFailed as error:
+        except _Damaged as error:
             raise BackupFailed(
-                f"{self}: snapshot {snapshot[:8]} could not be restored: {error}"
+                f"{self}: snapshot {snapshot[:8]} could not be restored: {error.message}"
             ) from error
 
-    def check(self) -> None:
-        """Check the repository's structure. Raises BackupFailed when it is damaged."""
-        try:
-            self._run("check")
-        except _ResticFailed as error:
-            raise BackupFailed(f"{self} is damaged: {error}") from error
-
-    def _run(self, *arguments: str, folder: Path | None = None) -> str:
+    def _run(self, *arguments: str, folder: Path | None = None, timeout: int = TIMEOUT) -> str:
         """Run restic; a lock that a killed restic left behind is removed, a live one waited for."""
         try:
-            return self._once(*arguments, folder=folder)
+            return self._once(*arguments, folder=folder, timeout=timeout)
         except _Locked:
             self._once("unlock")  # stale ones only
-            return self._once(*arguments, "--retry-lock", PATIENCE, folder=folder)
+            patient = ("--retry-lock", PATIENCE)
+            return self._once(*arguments, *patient, folder=folder, timeout=timeout)
 
-    def _once(self, *arguments: str, folder: Path | None = None) -> str:
+    def _once(self, *arguments: str, folder: Path | None = None, timeout: int = TIMEOUT) -> str:
         restic = sh.Command(str(restic_path()))
         try:
             return str(
@@ -137,13 +137,14 @@ class Repository:
                     _env=self._environment(),
                     _cwd=str(folder or "/"),
                     _tty_out=False,
-                    _timeout=TIMEOUT,
+                    _timeout=timeout,
                     _preexec_fn=_die_with_parent,
                 )
             )
         except sh.TimeoutException as error:
             raise RepositoryUnavailable(
-                f"{self}: restic {arguments[0]} did not end within {TIMEOUT} s."
+                f"{self}: restic {arguments[0]} did not end within {timeout} s.",
+                "Does its server answer, is its disk mounted?",
             ) from error
         except sh.ErrorReturnCode as error:
             raise self._error(arguments[0], error) from None
@@ -151,32 +152,30 @@ class Repository:
     def _environment(self) -> dict[str, str]:
         return os.environ | {
             "RESTIC_REPOSITORY": self.location,
-            "RESTIC_PASSWORD": self._password.get_secret_value(),
+            **{name: secret.get_secret_value() for name, secret in self._secrets.items()},
             "RESTIC_CACHE_DIR": str(self._cache),
             "TZ": "UTC",
         }
 
     def _error(self, command: str, error: Any) -> Exception:
         code = int(error.exit_code)
-        said = _last_message(error.stderr)
+        said = _first_error(error.stderr)
         if code in _REASONS:
             kind = {_MISSING: RepositoryMissing, _LOCKED: _Locked}.get(code, RepositoryUnavailable)
             return kind(f"{_REASONS[code]} {self}.", _HINTS[code])
         if code == 3:
             return BackupFailed(f"{self}: restic {command} could not read every file: {said}")
-        if _ENVIRONMENT.search(error.stderr):
-            return RepositoryUnavailable(
-                f"{self}: restic {command} failed with exit code {code}: {said}",
-                "Is there space, is the place mounted, does its server answer?",
-            )
-        return _ResticFailed(f"{self}: restic {command} failed with exit code {code}: {said}")
+        kind = _Damaged if _DAMAGE.search(error.stderr) else RepositoryUnavailable
+        return kind(
+            f"{self}: restic {command} failed with exit code {code}: {said}",
+            "Is there space, is the place mounted, does its server answer?",
+        )
 
 
-#: What restic says when this machine or the way to the repository is at fault, not its data.
-_ENVIRONMENT = re.compile(
-    rb"no space left|disk quota|read-only file system|permission denied|input/output error"
-    rb"|connection re|no such host|network is unreachable|i/o timeout|deadline exceeded",
-    re.IGNORECASE,
+#: What restic 0.19 says of damaged or missing data; all else may be this machine's own fault.
+_DAMAGE = re.compile(
+    rb"nonce is invalid|ciphertext verification failed|is too short|invalid data returned"
+    rb"|not found in repository|is damaged|(Load|ReadFull)\(\S+ [^\n]*(no such file|does not exist)"
 )
 
 
@@ -184,8 +183,8 @@ class _Locked(RepositoryUnavailable):
     pass
 
 
-class _ResticFailed(RepositoryUnavailable):
-    """The repository could be named, but the command ended with an error of its own."""
+class _Damaged(RepositoryUnavailable):
+    pass
 
 
 def _tagged(tags: Iterable[str]) -> list[str]:
@@ -197,15 +196,20 @@ def _in_order(found: list[dict[str, Any]]) -> tuple[Stored, ...]:
     return tuple(sorted(map(Stored.model_validate, found), key=lambda stored: stored.time))
 
 
-def _last_message(stderr: bytes) -> str:
-    """The last error that restic reported, JSON or not; at most 300 characters."""
+def _first_error(stderr: bytes) -> str:
+    """The first error that restic reported, from which the others follow; at most 300 characters."""
     lines = stderr.decode(errors="replace").strip().splitlines() or ["(no message)"]
+    told = [message for message in map(_error_message, lines) if message]
+    return (told or lines[-1:])[0].removeprefix("Fatal: ")[:300]
+
+
+def _error_message(line: str) -> str:
+    """Of a line of JSON; empty for any other."""
     try:
-        parsed = json.loads(lines[-1])
-        text = str(parsed.get("message") or parsed.get("error") or lines[-1])
-    except (ValueError, AttributeError):
-        text = lines[-1]
-    return text.removeprefix("Fatal: ")[:300]
+        parsed = json.loads(line)
+        return str(parsed.get("message") or parsed["error"]["message"])
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return ""
 
 
 def _die_with_parent() -> None:

@@ -1,12 +1,12 @@
 """Snapshots in the restic repository: where it is, how they are tagged, how they come back."""
 
 import re
-import socket
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from infra.access.names import addresses
 from infra.access.restic import Origin, Repository, RepositoryMissing, Stored
 from infra.backup.unpack import unpack
 from infra.errors import BackupFailed, BadInput
@@ -24,7 +24,7 @@ _REMOTE = re.compile(r"^(rest|sftp|s3|b2|azure|gs|swift|rclone):(.*)$")
 def site_repository(settings: Settings, site: Site) -> Repository:
     """The site's repository; nothing is opened yet.
 
-    Raises BadInput when its password is missing, or when it lies on one of the site's own hosts:
+    Raises BadInput when a secret of it is missing, or when it lies on one of the site's own hosts:
     what dies together with the host is no backup.
     """
     location = site.backup.repository
@@ -32,8 +32,11 @@ def site_repository(settings: Settings, site: Site) -> Repository:
         _refuse_own_host(site, remote[1], remote[2])
     else:
         location = str(settings.site.parent / Path(location).expanduser())
-    cache = settings.state / "restic-cache"
-    return Repository(location, read_secret(settings, site.backup.password), cache)
+    password = read_secret(settings, site.backup.password)
+    credentials = {
+        name: read_secret(settings, secret) for name, secret in site.backup.credentials.items()
+    }
+    return Repository(location, password, settings.state / "restic-cache", credentials)
 
 
 def tags(site_name: str, *more: str) -> tuple[str, ...]:
@@ -113,7 +116,8 @@ def restore(repository: Repository, stored: Stored, folder: Path) -> Manifest:
 def _refuse_own_host(site: Site, backend: str, rest: str) -> None:
     name = _host_of(backend, rest)
     own = {host.address for host in site.hosts.values()} | {site.domain, site.headscale_name}
-    if name in own or _addresses(name) & set().union(*map(_addresses, own)):
+    places = {place for known in own for place in addresses(known, site.network.resolver)}
+    if name in own or (name and addresses(name, None) & places):
         raise BadInput(
             f"backup.repository is on {name}, which is one of the site's own hosts.",
             "Name a place that survives the loss of that host, such as a path at home.",
@@ -125,11 +129,3 @@ def _host_of(backend: str, rest: str) -> str:
     if "//" in rest:
         return urlsplit(rest if "://" in rest else f"{backend}:{rest}").hostname or ""
     return re.split(r"[:/]", rest.rsplit("@", 1)[-1], maxsplit=1)[0].lower()
-
-
-def _addresses(name: str) -> set[str]:
-    """The IP addresses of a name; none when it can't be looked up."""
-    try:
-        return {str(info[4][0]) for info in socket.getaddrinfo(name, None)} if name else set()
-    except OSError:
-        return set()

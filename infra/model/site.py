@@ -4,6 +4,7 @@ What belongs to the control machine (paths, secrets' values, Prefect's address) 
 but in infra/settings.py.
 """
 
+import re
 from collections.abc import Callable
 from ipaddress import IPv4Address
 from pathlib import PurePosixPath
@@ -63,6 +64,15 @@ def _not_root(user: str) -> str:
     if user == "root":
         raise ValueError("refused by sshd once the host is provisioned; write such as linuxuser")
     return user
+
+
+def _without_password(location: str) -> str:
+    if re.search(r"//[^/@]*:[^/@]*@", location):
+        raise ValueError(
+            "no place for a password; write it without user and password, and both into"
+            " backup.credentials (RESTIC_REST_USERNAME: {secret: rest_user}, …)"
+        )
+    return location
 
 
 class SecretRef(Model):
@@ -176,15 +186,30 @@ class Retention(Model):
     monthly: Annotated[int, Field(ge=0)] = 12
 
 
+#: As restic's backends read it; any other variable would be for restic itself, or the machine.
+BackendVariable = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(RESTIC_REST|AWS|B2|AZURE|GOOGLE|OS|ST|RCLONE)_[A-Z0-9_]{1,60}$",
+    ),
+    Field(examples=["RESTIC_REST_PASSWORD"]),
+]
+
+
 class Backup(Model):
     """Where snapshots go when they have left the host."""
 
-    repository: str = Field(
+    repository: Annotated[str, AfterValidator(_without_password)] = Field(
         description="restic repository: a path at home, or rest:/sftp:/s3:.",
         min_length=1,
         examples=["~/backups/headscale"],
     )
     password: SecretRef = Field(examples=[{"secret": "restic_password"}])
+    credentials: dict[BackendVariable, SecretRef] = Field(
+        default={},
+        description="What a remote repository's server asks for, by restic's own names.",
+        examples=[{"RESTIC_REST_PASSWORD": "{secret: rest_password}"}],
+    )
     schedule: Cron = "7 * * * *"
     retention: Retention = Retention()
 
@@ -264,6 +289,16 @@ def _unknown_hosts(site: Site) -> list[str]:
     ]
 
 
+def _stacks_apart(site: Site) -> list[str]:
+    headscale, caddy = site.stacks.headscale.host, site.stacks.caddy.host
+    if headscale == caddy or not {headscale, caddy} <= site.hosts.keys():
+        return []
+    return [
+        f"stacks.caddy.host: {caddy!r} is another host than headscale's, which Caddy reaches on "
+        f"its own host only; write {headscale}"
+    ]
+
+
 def _swallowed_names(site: Site) -> list[str]:
     base, server = site.stacks.headscale.base_domain, site.headscale_name
     if server == base or server.endswith(f".{base}"):
@@ -294,6 +329,7 @@ _CADDY_HOST = ("stacks", "caddy", "host")
 
 RULES = (
     Rule((("hosts", "*"), _HEADSCALE_HOST, _CADDY_HOST), _unknown_hosts),
+    Rule((("hosts", "*"), _HEADSCALE_HOST, _CADDY_HOST), _stacks_apart),
     Rule(
         (
             ("domain",),

@@ -1,21 +1,30 @@
 """The real restic, in temporary directories."""
 
+import shutil
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from pydantic import SecretStr
 
 from infra.access.restic import Origin, Repository, RepositoryMissing
+from infra.drill.isolation import PYTHON_IMAGE
 from infra.errors import BackupFailed, RepositoryUnavailable
+from infra.images.ensure import ensure_image
 from infra.images.tools import restic_path
 from infra.model.site import Retention
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery staple"
+#: Of containers.
+PREFIX = "mk-restic-"
 
 
 @pytest.fixture
@@ -70,7 +79,6 @@ def test_the_retention_counts_hours_and_never_takes_the_newest(
     kept = repository.forget(["a"], none.model_copy(update={"hourly": 2}))
     assert [stored.time for stored in kept] == [NOON + timedelta(hours=h) for h in (2, 3)]
     assert [stored.time for stored in repository.forget(["a"], none)] == [NOON + timedelta(hours=3)]
-    repository.check()
 
 
 def test_an_empty_repository_has_nothing_to_forget(repository: Repository) -> None:
@@ -89,25 +97,45 @@ def test_a_missing_repository_is_told_from_a_wrong_password(
     assert "wrong" not in str(wrong.value)
 
 
-def test_damaged_data_fails_the_restore_and_the_check(
-    repository: Repository, folder: Path, tmp_path: Path
+def zero(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:100])
+
+
+@pytest.mark.parametrize("harm", [zero, cut_off, Path.unlink])
+@pytest.mark.parametrize("where", ["data/*/*", "index/*"])
+def test_damaged_data_is_a_bad_backup(
+    repository: Repository, folder: Path, where: str, harm: Callable[[Path], object]
 ) -> None:
     restic_id = repository.backup(folder, origin())
-    for pack in Path(repository.location, "data").glob("*/*"):
-        pack.chmod(0o600)
-        pack.write_bytes(b"\0" * pack.stat().st_size)
+    shutil.rmtree(folder.parent / "cache")  # which would serve what is harmed
+    for path in Path(repository.location).glob(where):
+        path.chmod(0o600)
+        harm(path)
 
     with pytest.raises(BackupFailed, match="could not be restored"):
-        repository.restore(restic_id, tmp_path / "restored")
+        repository.restore(restic_id, folder.parent / "restored")
 
 
-def test_lost_packs_fail_the_check(repository: Repository, folder: Path) -> None:
-    repository.backup(folder, origin())
-    for pack in Path(repository.location, "data").glob("*/*"):
-        pack.unlink()
+def test_a_full_disk_says_nothing_of_the_backup(
+    repository: Repository, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same restic in a container, whose place for what is restored has 4 KiB."""
+    restic_id = repository.backup(folder, origin())
+    in_container = tmp_path / "restic"
+    in_container.write_text(f"""#!/bin/sh
+exec docker run --rm --name {PREFIX}full-disk --tmpfs /full:size=4k --env RESTIC_REPOSITORY --env RESTIC_PASSWORD \\
+  --volume {restic_path()}:/restic:ro --volume {tmp_path}:{tmp_path} --entrypoint /restic \\
+  {ensure_image(PYTHON_IMAGE)} "$@" --no-cache
+""")
+    in_container.chmod(0o700)
+    monkeypatch.setattr("infra.access.restic.restic_path", lambda: in_container)
 
-    with pytest.raises(BackupFailed, match="is damaged"):
-        repository.check()
+    with pytest.raises(RepositoryUnavailable, match="no space left on device"):
+        repository.restore(restic_id, Path("/full"))
 
 
 @pytest.fixture
@@ -147,7 +175,33 @@ def test_the_lock_of_a_living_restic_is_waited_for(
     assert list(Path(repository.location, "locks").iterdir()), "a living lock must stay"
 
 
-def test_credentials_in_a_location_are_not_shown(tmp_path: Path) -> None:
-    location = "rest:https://me:secret@example.org:8000/me/"
-    shown = str(Repository(location, SecretStr("p"), tmp_path))
-    assert shown == "rest:https://…@example.org:8000/me/"
+class _Asked(BaseHTTPRequestHandler):
+    """A server that knows no repository, and remembers who asked."""
+
+    who: ClassVar[set[str]] = set()
+
+    def do_GET(self) -> None:
+        self.who.add(self.headers["Authorization"])
+        self.send_error(404)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+def test_a_server_is_given_the_credentials_and_no_error_shows_them(tmp_path: Path) -> None:
+    credentials = {
+        "RESTIC_REST_USERNAME": SecretStr("me"),
+        "RESTIC_REST_PASSWORD": SecretStr("hunter2"),
+    }
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Asked) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        location = f"rest:http://127.0.0.1:{server.server_port}/mesh/"
+        remote = Repository(location, SecretStr(PASSWORD), tmp_path / "cache", credentials)
+        with pytest.raises(RepositoryMissing) as missing:
+            remote.snapshots()
+        server.shutdown()
+    assert _Asked.who == {f"Basic {b64encode(b'me:hunter2').decode()}"}
+    assert "hunter2" not in str(missing.value)

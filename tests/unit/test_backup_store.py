@@ -36,7 +36,7 @@ def site(repository: str) -> Site:
     "location",
     [
         "rest:https://192.0.2.7:8000/mesh/",
-        "rest:http://me:secret@192.0.2.7/",
+        "rest:http://me@192.0.2.7/",
         "sftp:linuxuser@192.0.2.7:/backups",
         "sftp://linuxuser@192.0.2.7:2222//backups",
         "s3:https://hs.cronova.test/bucket",

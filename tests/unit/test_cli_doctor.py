@@ -2,12 +2,29 @@
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from deployments.cli import checks
+from deployments.cli import machine_checks, site_checks
 from deployments.cli.main import main
+from infra.access import restic
+from infra.access.anchor import save_anchor
+from infra.model.anchor import Anchor, VerifiedSnapshot
+from infra.model.snapshot import MeshFacts
+from infra.settings import load_settings
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+FACTS = MeshFacts(
+    server_key="mkey:1",
+    derp_key="2",
+    users=(),
+    nodes=(),
+    credentials=(),
+    tables={},
+    policy_sha256="0" * 64,
+)
 
 
 @pytest.fixture
@@ -17,15 +34,22 @@ def fresh_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MESHKEEPER_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-    monkeypatch.setattr(checks, "restic_path", lambda: Path("restic"))  # may build for a minute
+    # The real one may have to be built for a minute; this one finds no repository.
+    no_repository = tmp_path / "restic"
+    no_repository.write_text("#!/bin/sh\nexit 10\n")
+    no_repository.chmod(0o700)
+    for module in (machine_checks, restic):
+        monkeypatch.setattr(module, "restic_path", lambda: no_repository)
     site = tmp_path / "site.yaml"
     assert main(["init", "--site", str(site)]) == 0
     return site
 
 
-def doctor(site: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
+def doctor(
+    site: Path, capsys: pytest.CaptureFixture[str], code: int = 3
+) -> dict[str, dict[str, object]]:
     capsys.readouterr()
-    assert main(["doctor", "--json", "--site", str(site)]) == 3
+    assert main(["doctor", "--json", "--site", str(site)]) == code
     said = json.loads(capsys.readouterr().out)
     return {check["name"]: check for check in said["checks"]}
 
@@ -53,7 +77,7 @@ def test_a_bad_site_file_does_not_keep_the_doctor_from_the_rest(
     fresh_site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fresh_site.write_text("domain: no\n")
-    found = doctor(fresh_site, capsys)
+    found = doctor(fresh_site, capsys, code=2)
     assert "can't be used" in str(found["site file"]["found"])
     assert found["Python"]["ok"]
 
@@ -99,3 +123,50 @@ def test_a_setting_that_can_not_be_used_is_one_sentence(
     said = "".join(capsys.readouterr())
     assert variable in said
     assert "Traceback" not in said
+
+
+def test_the_examples_key_is_told_since_nobody_has_it(
+    fresh_site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "hosts.vps.admin_keys" in str(doctor(fresh_site, capsys)["keys of vps"]["todo"])
+    text = fresh_site.read_text().replace("REPLACEWITHYOURPUBLICKEYREPLACEWITHYOURP", "me")
+    fresh_site.write_text(text)
+    assert doctor(fresh_site, capsys)["keys of vps"]["ok"]
+
+
+def test_names_that_lead_nowhere_or_elsewhere_are_told(
+    fresh_site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"cronova.dev": {"104.21.3.4"}, "203.0.113.10": {"203.0.113.10"}}
+    monkeypatch.setattr(site_checks, "addresses", lambda name, _: known.get(name, set()))
+    found = doctor(fresh_site, capsys)
+    assert "Add an A record that points to 203.0.113.10" in str(found["hs.cronova.dev"]["todo"])
+    assert found["cronova.dev"]["found"] == "cronova.dev leads to 104.21.3.4, not to the host."
+
+
+def test_a_root_that_can_not_be_read_is_told(
+    fresh_site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (fresh_site.parent / "root.pem").write_text("no certificate")
+    for path in ("root.pem", "gone.pem"):
+        shown = fresh_site.read_text().split("network: {}")[0]
+        fresh_site.write_text(f"{shown}network: {{extra_root: {fresh_site.parent / path}}}\n")
+        told = doctor(fresh_site, capsys)["network.extra_root"]
+        assert "no PEM file that can be read" in str(told["found"])
+        fresh_site.write_text(shown + "network: {}\n")
+
+
+def test_a_lost_canary_is_told(fresh_site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nothing is pinned yet" in str(doctor(fresh_site, capsys)["anchor"]["found"])
+    settings = load_settings(fresh_site)
+    save_anchor(settings, "cronova.dev", Anchor(server_key="mkey:1"))
+    assert "enrols it anew" in str(doctor(fresh_site, capsys)["anchor"]["todo"])
+
+
+def test_a_new_repository_is_in_order_and_a_vanished_one_is_not(
+    fresh_site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "the first backup makes it" in str(doctor(fresh_site, capsys)["repository"]["found"])
+    verified = VerifiedSnapshot(id="20261123T120000Z", created_at=NOON, facts=FACTS)
+    save_anchor(load_settings(fresh_site), "cronova.dev", Anchor(last_verified=verified))
+    assert "Is its disk mounted" in str(doctor(fresh_site, capsys)["repository"]["todo"])

@@ -1,0 +1,154 @@
+"""What `doctor` looks at for one site: its secrets, its repository, its names, its hosts."""
+
+import os
+import ssl
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from deployments.cli.check import Check, attempt
+from infra.access.anchor import canary_state_path, load_anchor
+from infra.access.names import addresses
+from infra.access.restic import RepositoryMissing
+from infra.backup.store import site_repository, tags
+from infra.errors import BadInput, CouldNotRun, DockerUnavailable
+from infra.host.provision import Target, way_in
+from infra.images.engine import find_image
+from infra.model.site import SecretRef, Site
+from infra.rollout.render import render_stacks
+from infra.settings import Settings, read_secret
+from infra.text import counted
+
+#: Stands in the key of the example that `init` writes.
+PLACEHOLDER = "REPLACEWITHYOURPUBLICKEY"
+#: Seconds for the repository; restic itself asks a dead server for 15 minutes.
+PATIENCE = 30
+
+
+def checks_of_site(settings: Settings, site: Site) -> list[Check]:
+    """What this site needs of this machine, and what must be so outside."""
+    secrets = {ref.secret: ref for ref in (site.backup.password, *site.backup.credentials.values())}
+    hosts, names = list(site.hosts), (site.domain, site.headscale_name)
+    return [
+        *(_attempt(f"secret {name}", _present, settings, ref) for name, ref in secrets.items()),
+        _attempt("repository", _repository, settings, site),
+        *_roots(site),
+        _attempt("anchor", _anchor, settings, site),
+        _attempt("images", _images, site),
+        _ssh_key(settings),
+        *(_attempt(f"keys of {host}", _admin_keys, site, host) for host in hosts),
+        *(_attempt(name, _leads_to_host, site, name) for name in names),
+        *(_attempt(f"host {host}", _logged_in, Target(settings, site, host)) for host in hosts),
+    ]
+
+
+def _attempt(name: str, look: Callable[..., str], *of: object) -> Check:
+    return attempt(name, partial(look, *of))
+
+
+def _images(site: Site) -> str:
+    """How many of the images are here; a rollout gets the others by itself."""
+    names = {image for stack in render_stacks(site).values() for image in stack.images}
+    try:
+        here = sum(find_image(name) is not None for name in names)
+    except DockerUnavailable:
+        return "unknown, while no engine answers"
+    rest = "" if here == len(names) else "; a rollout pulls or builds the others"
+    return f"{here} of {len(names)} are here{rest}"
+
+
+def _present(settings: Settings, secret: SecretRef) -> str:
+    read_secret(settings, secret)
+    return "is there"
+
+
+def _repository(settings: Settings, site: Site) -> str:
+    repository = site_repository(settings, site)
+    try:
+        stored = repository.snapshots(tags(site.name), timeout=PATIENCE)
+    except RepositoryMissing:
+        if load_anchor(settings, site.name).last_verified:
+            raise
+        return f"{repository}: not there yet, the first backup makes it"
+    return f"{repository} opens with the password: {counted(len(stored), 'snapshot')}"
+
+
+def _roots(site: Site) -> list[Check]:
+    given = {
+        "stacks.caddy.acme_root": site.stacks.caddy.acme_root,
+        "network.extra_root": site.network.extra_root,
+    }
+    return [_attempt(name, _root, name, path) for name, path in given.items() if path]
+
+
+def _root(name: str, path: PurePosixPath) -> str:
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except OSError as error:  # an SSLError is one
+        raise BadInput(
+            f"{path} is no PEM file that can be read: {error.strerror or error}.",
+            f"Correct {name} in the site file, or leave it out.",
+        ) from None
+    return str(path)
+
+
+def _anchor(settings: Settings, site: Site) -> str:
+    anchor = load_anchor(settings, site.name)
+    if anchor.server_key is None:
+        return "nothing is pinned yet, the first rollout does it"
+    if anchor.canary is None or not canary_state_path(settings, site.name).exists():
+        raise CouldNotRun(
+            "The canary's state is not here, so no drill can prove a login.",
+            "Run 'meshkeeper rollout', which enrols it anew.",
+        )
+    return f"the server's key {anchor.server_key[:17]}… is pinned, the canary is enrolled"
+
+
+def _ssh_key(settings: Settings) -> Check:
+    if settings.ssh_key is None:
+        found = sorted(Path("~/.ssh").expanduser().glob("id_*"))
+        defaults = [key.name for key in found if key.suffix != ".pub"]
+        offered = [*(["your agent's"] if os.environ.get("SSH_AUTH_SOCK") else []), *defaults]
+        todo = "Make one with ssh-keygen, or name one in MESHKEEPER_SSH_KEY."
+        return Check("SSH key", ", ".join(offered) or "there is none", "" if offered else todo)
+    path = settings.ssh_key.expanduser()
+    if not path.is_file():
+        todo = "Make one with ssh-keygen, or set MESHKEEPER_SSH_KEY to another."
+        return Check("SSH key", f"{path} is no file", todo)
+    if path.stat().st_mode & 0o077:
+        return Check("SSH key", f"others can read {path}", f"Run: chmod 600 {path}")
+    return Check("SSH key", str(path))
+
+
+def _admin_keys(site: Site, host: str) -> str:
+    keys = site.hosts[host].admin_keys
+    if any(PLACEHOLDER in key for key in keys):
+        raise BadInput(
+            "The example's key stands there, which nobody has.",
+            f"Write your public key into hosts.{host}.admin_keys: cat ~/.ssh/id_ed25519.pub",
+        )
+    return f"{counted(len(keys), 'key')} may log in as {site.hosts[host].admin}"
+
+
+def _leads_to_host(site: Site, name: str) -> str:
+    """Where the site's host is named by an address, its names must lead there."""
+    address = site.hosts[site.stacks.caddy.host].address
+    resolver = site.network.resolver
+    found = addresses(name, resolver)
+    if not found:
+        raise CouldNotRun(f"{name} has no address.", f"Add an A record that points to {address}.")
+    told = ", ".join(sorted(found))
+    if not found & addresses(address, resolver):
+        raise CouldNotRun(
+            f"{name} leads to {told}, not to the host.",
+            f"Point its A record to {address}, with no proxy before it (Cloudflare: DNS only).",
+        )
+    return f"leads to {told}"
+
+
+def _logged_in(target: Target) -> str:
+    with way_in(target) as session:
+        session.check("looking whether it answers", "true")
+        user = session.login.user
+    news = "" if user == target.admin.user else f"; only {user} can log in: not provisioned yet"
+    return f"{target.admin.address} answers, with the pinned host key{news}"

@@ -1,12 +1,14 @@
 """Rolling out: plan from one look, apply in order, gate, and put everything back when it is red."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from flows.definition import site_flow
 from infra.errors import CouldNotRun, Failed, GateFailed
+from infra.model.mesh import MeshPlan
 from infra.model.request import RolloutRequest, StackName
 from infra.model.stack import Applied, Check, RenderedStack, RolloutReport, StackPlan
-from infra.rollout.outlook import plans, query, wanted_stacks
+from infra.rollout.outlook import mesh_plan, plans, query, wanted_stacks
 from infra.rollout.report import markdown
 from tasks import rollout as steps
 from tasks.report import publish_report
@@ -30,7 +32,7 @@ def rollout(request: RolloutRequest) -> RolloutReport:
     planned = plan_all(opened, stacks)
     progress = Progress()
     try:
-        for name, plan in planned.items():
+        for name, plan in planned.stacks.items():
             if not plan.empty:
                 bring(opened, stacks[name], plan, progress)
         if progress.touched:
@@ -41,21 +43,29 @@ def rollout(request: RolloutRequest) -> RolloutReport:
         raise GateFailed(*told(error, all_back(opened, progress))) from error
     for stack in progress.touched:
         steps.finish(opened, stack)
-    return complete(opened, stacks, tuple(planned.values()), progress)
+    return complete(opened, stacks, planned, progress)
 
 
-def plan_all(
-    opened: OpenSite, stacks: dict[StackName, RenderedStack]
-) -> dict[StackName, StackPlan]:
+class Planned(NamedTuple):
+    """What `meshkeeper plan` shows, too; no plan of the mesh where headscale was not asked for."""
+
+    stacks: dict[StackName, StackPlan]
+    mesh: MeshPlan | None
+
+
+def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Planned:
     """One look per host. Nothing is touched when all plans are empty."""
     names = tuple(sorted({image for stack in stacks.values() for image in stack.images}))
     ids = steps.have_images(opened, names)
     planned: dict[StackName, StackPlan] = {}
+    mesh = None
     for host in dict.fromkeys(stack.host for stack in stacks.values()):
         here = {name: stack for name, stack in stacks.items() if stack.host == host}
         seen = steps.observe_stacks(opened, host, query(opened.site, host, here))
         planned |= plans(here, ids, seen)
-    return planned
+        if "headscale" in here:
+            mesh = mesh_plan(opened.settings, opened.site, seen)
+    return Planned(planned, mesh)
 
 
 def bring(opened: OpenSite, stack: RenderedStack, plan: StackPlan, progress: Progress) -> None:
@@ -90,27 +100,34 @@ def told(error: Failed | CouldNotRun, problems: list[str]) -> tuple[str, str]:
 def complete(
     opened: OpenSite,
     stacks: dict[StackName, RenderedStack],
-    planned: tuple[StackPlan, ...],
+    planned: Planned,
     progress: Progress,
 ) -> RolloutReport:
     """Users, the pinned identity and the canary, which all need a server that serves."""
     report = RolloutReport(
         site=opened.site.name,
-        plans=planned,
+        plans=tuple(planned.stacks.values()),
+        mesh=planned.mesh,
         applied=tuple(progress.applied),
         checks=tuple(progress.checks),
     )
-    if "headscale" in stacks:
-        host = stacks["headscale"].host
-        users = steps.create_users(opened, host)
-        steps.pin_identity(opened, stacks["headscale"])
-        canary, enrolled = steps.enrol(opened, host)
-        report = report.model_copy(
-            update={
-                "users_created": users,
-                "canary": f"{canary.node_name} ({canary.address})",
-                "canary_enrolled": enrolled,
-            }
-        )
+    if planned.mesh:
+        done = complete_mesh(opened, stacks["headscale"], planned.mesh)
+        report = report.model_copy(update=done)
     publish_report("rollout", markdown(report), report)
     return report
+
+
+def complete_mesh(opened: OpenSite, headscale: RenderedStack, plan: MeshPlan) -> dict[str, object]:
+    """The report's part on the mesh."""
+    users = tuple(change.user for change in plan.changes if change.kind == "user")
+    created = steps.create_users(opened, headscale.host, users) if users else ()
+    canary = steps.pin_identity(opened, headscale).canary
+    enrolled = any(change.kind == "canary" for change in plan.changes)
+    if enrolled:
+        canary = steps.enrol(opened, headscale.host)
+    return {
+        "users_created": created,
+        "canary": f"{canary.node_name} ({canary.address})" if canary else "",
+        "canary_enrolled": enrolled,
+    }

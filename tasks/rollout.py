@@ -2,14 +2,14 @@
 
 import time
 
-from infra.access.anchor import canary_state_path, load_anchor
+from infra.access.anchor import load_anchor
 from infra.access.ssh import admin_login, connect
 from infra.errors import GateFailed, StepFailed
 from infra.host.observe import observe
 from infra.images.ensure import ensure_images
 from infra.mesh.canary import enrol_canary
 from infra.mesh.users import create_missing_users
-from infra.model.anchor import Canary
+from infra.model.anchor import Anchor, Canary
 from infra.model.observation import Observation, ObserveRequest
 from infra.model.stack import Applied, Check, RenderedStack, StackPlan
 from infra.rollout import apply, files
@@ -58,7 +58,7 @@ def start(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> Applied:
         try:
             apply.start(session, stack, plan)
         except StepFailed as error:
-            raise GateFailed(apply.why(session, stack, error)) from error
+            raise GateFailed(apply.why(session, stack.name, error)) from error
     return _applied(stack, "containers", plan, began)
 
 
@@ -68,7 +68,7 @@ def gate_on_host(opened: OpenSite, stack: RenderedStack) -> tuple[Check, ...]:
         try:
             return gate_locally(session, stack.name)
         except (GateFailed, StepFailed) as error:
-            raise GateFailed(apply.why(session, stack, error)) from error
+            raise GateFailed(apply.why(session, stack.name, error)) from error
 
 
 @step(name="gate from outside", task_run_name="ask {opened.site.name} from outside")
@@ -76,8 +76,11 @@ def gate_outside(opened: OpenSite, host: str) -> tuple[Check, ...]:
     """The server must also be the one that is pinned."""
     with connect(admin_login(opened.settings, opened.site, host)) as session:
         key = server_key(session)
-    require_pinned(load_anchor(opened.settings, opened.site.name), key)
-    return gate_from_outside(opened.site, key)
+        require_pinned(load_anchor(opened.settings, opened.site.name), key)
+        try:
+            return gate_from_outside(opened.site, key)
+        except GateFailed as error:
+            raise GateFailed(apply.why(session, "caddy", error), error.hint) from error
 
 
 @step(name="put back", task_run_name="put {stack.name} on {stack.host} back")
@@ -92,25 +95,22 @@ def finish(opened: OpenSite, stack: RenderedStack) -> None:
         files.finish(session, stack)
 
 
-@retried_step(name="users", task_run_name="create missing users on {host}")
-def create_users(opened: OpenSite, host: str) -> tuple[str, ...]:
+@retried_step(name="users", task_run_name="create users on {host}")
+def create_users(opened: OpenSite, host: str, names: tuple[str, ...]) -> tuple[str, ...]:
     with connect(admin_login(opened.settings, opened.site, host)) as session:
-        return create_missing_users(session, opened.site.stacks.headscale.users)
+        return create_missing_users(session, names)
 
 
 @step(name="pin the identity", task_run_name="pin the identity of {headscale.name} in the anchor")
-def pin_identity(opened: OpenSite, headscale: RenderedStack) -> None:
+def pin_identity(opened: OpenSite, headscale: RenderedStack) -> Anchor:
     with connect(admin_login(opened.settings, opened.site, headscale.host)) as session:
-        pin(opened.settings, opened.site, server_key(session), headscale)
+        return pin(opened.settings, opened.site, server_key(session), headscale)
 
 
 @step(name="enrol the canary", task_run_name="enrol the canary of {opened.site.name}")
-def enrol(opened: OpenSite, host: str) -> tuple[Canary, bool]:
-    """The canary, and whether this run enrolled it."""
-    known = load_anchor(opened.settings, opened.site.name).canary
-    there = known is not None and canary_state_path(opened.settings, opened.site.name).exists()
+def enrol(opened: OpenSite, host: str) -> Canary:
     with connect(admin_login(opened.settings, opened.site, host)) as session:
-        return enrol_canary(opened.site, opened.settings, session), not there
+        return enrol_canary(opened.site, opened.settings, session)
 
 
 def _applied(stack: RenderedStack, what: str, plan: StackPlan, began: float) -> Applied:

@@ -10,7 +10,7 @@ from infra.host.provision import Target, way_in
 from infra.model.plan import Plan
 from infra.model.site import published_ports
 from infra.planning.host import plan_host
-from infra.rollout.outlook import plans, query, wanted_stacks
+from infra.rollout.outlook import mesh_plan, plans, query, wanted_stacks
 from infra.rollout.pins import recorded_ids
 from infra.settings import load_settings
 from infra.site_file import load_site
@@ -37,7 +37,7 @@ def run(arguments: Namespace) -> Answer:
 
 
 class Seen(NamedTuple):
-    """A host's plan, then one per stack on it, and how many commands it took to make them."""
+    """A host's plan, those of its stacks and of the mesh, and how many commands it took to make them."""
 
     plans: list[Plan[Any]]
     round_trips: int
@@ -54,9 +54,12 @@ def plan_target(target: Target) -> Seen:
     images = sorted({image for stack in stacks.values() for image in stack.images})
     with way_in(target) as session:
         seen = observe(session, query(site, host, stacks))
-    of_host = plan_host(site.hosts[host], published_ports(site, host), seen.host)
+    of_host: Plan[Any] = plan_host(site.hosts[host], published_ports(site, host), seen.host)
     ids = recorded_ids(target.settings, site.name, images)
-    return Seen([of_host, *plans(stacks, ids, seen).values()], session.round_trips)
+    found = [of_host, *plans(stacks, ids, seen).values()]
+    if "headscale" in stacks:
+        found.append(mesh_plan(target.settings, site, seen))
+    return Seen(found, session.round_trips)
 
 
 def _data(plan: Plan[Any]) -> dict[str, Any]:

@@ -26,6 +26,12 @@ def canary_state_path(settings: Settings, site: str) -> Path:
     return settings.site_dir(site) / "canary.state"
 
 
+def has_canary(settings: Settings, site: str) -> bool:
+    """Whether this machine knows the canary and has its state."""
+    known = load_anchor(settings, site).canary
+    return known is not None and canary_state_path(settings, site).exists()
+
+
 def load_anchor(settings: Settings, site: str) -> Anchor:
     """The stored anchor, or an empty one before the first rollout.
 

@@ -39,6 +39,7 @@ def main(request: dict[str, Any]) -> None:
     answer = {
         "stacks": {stack["project"]: stack_state(stack) for stack in request["stacks"]},
         "images": image_ids(request["images"]),
+        "mesh": mesh_state(request["database"]),
     }
     engine, machine = engine_state(), machine_state()
     outputs = {name: finish(program) for name, program in programs.items()}
@@ -257,6 +258,28 @@ def files_below(directory: str, exclude: set[str]) -> Iterator[str]:
         folders[:] = [f for f in folders if os.path.normpath(relative + "/" + f) not in exclude]
         for name in names:
             yield os.path.join(folder, name)
+
+
+# The mesh
+
+
+def mesh_state(database: str | None) -> dict[str, Any] | None:
+    """From Headscale's database itself: its own command line takes a second on a small host."""
+    if database is None or not os.path.isfile(database):
+        return None
+    import sqlite3  # 5 ms: only for a host that has a mesh
+
+    # After a clean stop there is no WAL, whose index could not be made read-only.
+    for mode in ("mode=ro", "immutable=1"):
+        try:
+            mesh = sqlite3.connect("file:" + database + "?" + mode, uri=True, timeout=5)
+            names = mesh.execute("SELECT name FROM users WHERE deleted_at IS NULL").fetchall()
+            tagged = mesh.execute("SELECT tags FROM nodes WHERE deleted_at IS NULL").fetchall()
+        except sqlite3.Error:
+            continue
+        tags = {tag for (text,) in tagged for tag in json.loads(text or "null") or []}
+        return {"users": [name for (name,) in names if name], "tags": sorted(tags)}
+    return None
 
 
 def read(path: str) -> str:

@@ -20,7 +20,7 @@ from docker.models.containers import Container
 from docker.types import LogConfig
 from pydantic import SecretStr
 
-from infra.access.anchor import canary_state_path, load_anchor, update_anchor, write_private
+from infra.access.anchor import canary_state_path, update_anchor, write_private
 from infra.access.docker import engine
 from infra.access.ssh import Session
 from infra.access.watchdog import removed_when_we_end
@@ -43,20 +43,16 @@ SOCKET = f"--socket={INSIDE}/tailscaled.sock"
 
 
 def enrol_canary(site: Site, settings: Settings, session: Session) -> Canary:
-    """The site's canary; enrols one when the anchor has none, or its state is missing.
+    """Enrol a canary in the place of any that the server has; anchor and state are then of it.
 
     Raises CouldNotRun when it does not come online, DockerUnavailable.
     """
-    anchor = load_anchor(settings, site.name)
-    state = canary_state_path(settings, site.name)
-    if anchor.canary is not None and state.exists():
-        return anchor.canary
     ensure_image(IMAGE)
     remove_tagged_nodes(session, CANARY_TAG)
     with _workplace(settings, site) as workplace:
         _prepare(workplace, site.network, new_tag_key(session, CANARY_TAG))
         address = _joined(workplace, site)
-        write_private(state, (workplace / STATE).read_bytes())
+        write_private(canary_state_path(settings, site.name), (workplace / STATE).read_bytes())
     canary = Canary(node_name=NODE_NAME, address=address, enrolled_at=datetime.now(UTC))
     update_anchor(settings, site.name, lambda known: known.model_copy(update={"canary": canary}))
     return canary

@@ -39,7 +39,7 @@ def nodes(session: Session) -> tuple[NodeFact, ...]:
 
 
 def create_missing_users(session: Session, declared: tuple[str, ...]) -> tuple[str, ...]:
-    """Create the declared users that are not there; returns their names. Removes nobody."""
+    """Create those of the users that are not there; returns their names."""
     there = {user.name for user in users(session)}
     missing = tuple(name for name in declared if name not in there)
     for name in missing:

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from infra.model.base import Model
-from infra.model.host import HostState, Text
+from infra.model.host import HostState, Lines, Text
 from infra.model.snapshot import Sha256
 
 
@@ -27,6 +27,7 @@ class ObserveRequest(Model):
     admin: str
     stacks: tuple[StackQuery, ...] = ()
     images: tuple[str, ...] = Field(default=(), description="Image names whose ids are wanted.")
+    database: PurePosixPath | None = Field(default=None, description="Headscale's, if one is.")
 
 
 class FileState(Model):
@@ -51,9 +52,17 @@ class StackState(Model):
     containers: dict[Text, ContainerState] = Field(max_length=100)
 
 
+class MeshState(Model):
+    """What Headscale's database says of users, and of the tags that nodes carry."""
+
+    users: Lines
+    tags: Lines
+
+
 class Observation(Model):
     """A host and its stacks (by project) in one moment; `images` by name: id, absent if missing."""
 
     host: HostState
     stacks: dict[Text, StackState] = Field(max_length=32)
     images: dict[Text, Text] = Field(max_length=64)
+    mesh: MeshState | None = Field(description="None: there is no database, or none was asked for.")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from infra.model.base import Model
+from infra.model.mesh import MeshPlan
 from infra.model.plan import Change, Plan
 from infra.model.request import StackName
 
@@ -96,6 +97,7 @@ class RolloutReport(Model):
 
     site: str
     plans: tuple[StackPlan, ...]
+    mesh: MeshPlan | None = Field(default=None, description="None: headscale was not asked for.")
     applied: tuple[Applied, ...] = ()
     checks: tuple[Check, ...] = ()
     users_created: tuple[str, ...] = ()

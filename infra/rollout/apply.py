@@ -60,7 +60,7 @@ def put_back(session: Session, stack: RenderedStack) -> tuple[Check, ...]:
     return checks
 
 
-def why(session: Session, stack: RenderedStack, error: GateFailed | StepFailed) -> str:
-    """The reason with the last log lines, read before anything is put back."""
-    lines = compose.last_log_lines(session, stack.name)
-    return f"{stack.host}: {stack.name}: {error.message}\nIts last log lines:\n{lines}"
+def why(session: Session, container: str, error: GateFailed | StepFailed) -> str:
+    """The reason with the container's last log lines, read before anything is put back."""
+    lines = compose.last_log_lines(session, container)
+    return f"{session.login.name}: {error.message}\nThe last log lines of {container}:\n{lines}"

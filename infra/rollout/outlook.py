@@ -3,13 +3,18 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from infra.access.anchor import has_canary
 from infra.errors import BadInput
+from infra.model.mesh import MeshPlan
 from infra.model.observation import Observation, ObserveRequest, StackQuery
 from infra.model.request import StackName
 from infra.model.site import Site
+from infra.model.snapshot import DATABASE
 from infra.model.stack import RenderedStack, StackPlan
+from infra.planning.mesh import plan_mesh
 from infra.planning.stack import plan_stack
 from infra.rollout.render import render_stacks
+from infra.settings import Settings
 
 Stacks = Mapping[StackName, RenderedStack]
 
@@ -39,6 +44,9 @@ def query(site: Site, host: str, stacks: Stacks) -> ObserveRequest:
             for stack in here
         ),
         images=tuple(sorted({image for stack in here for image in stack.images})),
+        database=next(
+            (s.directory / "data" / DATABASE for s in here if s.name == "headscale"), None
+        ),
     )
 
 
@@ -50,3 +58,9 @@ def plans(
         name: plan_stack(stack, image_ids, seen.stacks[name], seen.images)
         for name, stack in stacks.items()
     }
+
+
+def mesh_plan(settings: Settings, site: Site, seen: Observation) -> MeshPlan:
+    """What the mesh lacks; `seen` is the host of its server."""
+    headscale = site.stacks.headscale
+    return plan_mesh(headscale.host, headscale.users, has_canary(settings, site.name), seen.mesh)

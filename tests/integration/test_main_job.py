@@ -152,7 +152,7 @@ def test_a_version_that_refuses_the_data_is_put_back(mesh: Lab, site_text: str) 
     answer, status = ask_meshkeeper(mesh.plan, "rollout")
     assert (status, answer["state"]) == (1, "Failed")
     assert "Files and images are back" in answer["message"]
-    assert "Its last log lines" in answer["message"]
+    assert "The last log lines of headscale" in answer["message"]
     mesh.plan.site_file.write_text(site_text)
     assert not meshkeeper(mesh.plan, "plan", "--check")["changes"]
     health = f"https://{mesh.site.headscale_name}/health"

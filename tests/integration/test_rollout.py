@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deployments.lab.boot import Lab
-from deployments.lab.command import ask_meshkeeper
+from deployments.lab.command import ask_meshkeeper, meshkeeper
 from infra.access.anchor import anchor_path, canary_state_path, load_anchor, save_anchor
 from infra.access.ssh import admin_login, connect
 from infra.errors import GateFailed
@@ -119,7 +119,11 @@ def test_users_of_the_site_file_exist_and_a_new_one_is_created(
         headscale_settings(values)["users"].append("family")
 
     with site_changed(mesh, edit):
-        assert roll_out(mesh)["users_created"] == ["family"]
+        answer, status = ask_meshkeeper(mesh.plan, "plan", "--check")
+        changes = [change["summary"] for plan in answer["plans"] for change in plan["changes"]]
+        assert (status, changes) == (4, ["create user family"])
+        report = roll_out(mesh)
+        assert (report["users_created"], report["applied"]) == (["family"], [])
     users = parse_users(mesh.vps.check("docker", "exec", "headscale", *list_users()).encode())
     assert {*mesh.site.stacks.headscale.users, "family"} <= {user.name for user in users}
 
@@ -148,6 +152,15 @@ def test_the_canary_is_enrolled_and_its_state_is_private(mesh: Lab) -> None:
     kept = json.loads(state.read_bytes())
     profiles = [value for name, value in kept.items() if name.startswith("profile-")]
     assert [json.loads(base64.b64decode(profile))["ShieldsUp"] for profile in profiles] == [True]
+
+
+def test_a_canary_whose_state_is_lost_is_planned_and_enrolled_anew(mesh: Lab) -> None:
+    canary_state_path(mesh.settings, mesh.site.name).unlink()
+    answer, status = ask_meshkeeper(mesh.plan, "plan", "--check")
+    assert status == 4
+    assert "this machine does not have its state" in json.dumps(answer)
+    assert roll_out(mesh)["canary_enrolled"]
+    assert not meshkeeper(mesh.plan, "plan")["changes"]
 
 
 def test_an_enrolment_leaves_no_container_and_no_key_behind(mesh: Lab) -> None:

@@ -1,8 +1,10 @@
 """What a host answers is bounded and checked before anything believes it."""
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,30 @@ def test_files_are_seen_by_content_and_mode_but_data_is_not(tmp_path: Path) -> N
     assert found.stacks["no-such-project"].files == {
         "config/a.yaml": FileState(sha256=a, mode=0o640)
     }
+
+
+@pytest.mark.parametrize("wal", ["WAL", "DELETE"])
+def test_users_and_tags_are_read_from_a_database_that_is_being_written(
+    tmp_path: Path, wal: str
+) -> None:
+    path = tmp_path / "db.sqlite"
+    assert answer(ObserveRequest(admin="nobody", database=path))["mesh"] is None
+    with closing(sqlite3.connect(path, isolation_level=None)) as live:
+        live.execute(f"PRAGMA journal_mode = {wal}")
+        live.executescript(
+            """
+            CREATE TABLE users(name text, deleted_at datetime);
+            CREATE TABLE nodes(tags text, deleted_at datetime);
+            INSERT INTO users VALUES ('alice', NULL), ('gone', '2026-01-01'), ('', NULL);
+            INSERT INTO nodes VALUES ('["tag:c"]', NULL), (NULL, NULL), ('["tag:x"]', '2026-01-01');
+            """
+        )
+        expected = {"users": ["alice"], "tags": ["tag:c"]}
+        assert answer(ObserveRequest(admin="nobody", database=path))["mesh"] == expected
+    # Closed: a WAL is gone, and its index could not be made by one who only reads.
+    assert answer(ObserveRequest(admin="nobody", database=path))["mesh"] == expected
+    path.write_text("no database")
+    assert answer(ObserveRequest(admin="nobody", database=path))["mesh"] is None
 
 
 @pytest.mark.parametrize(

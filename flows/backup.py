@@ -38,11 +38,13 @@ MOST_CHANGES, LONGEST_REASON = 1_000, 2_000
 class Found:
     """What a run has come upon so far."""
 
+    anchor: Anchor
     kept: list[SnapshotId]
     host_report: HostReport | None = None
     stored: list[StoredSnapshot] = field(default_factory=list)
     refused: list[RefusedSnapshot] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
+    fetched: int = 0  # bytes
     waiting: int = 0
     stopped_by: CouldNotRun | StepFailed | None = None
 
@@ -55,8 +57,8 @@ def headscale_backup(request: BackupRequest) -> BackupReport:
     anchor = load_anchor(opened.settings, request.site)
     with staging(opened.settings, request.site) as folder:
         found = ask_and_expire(opened, anchor)
-        collect_all(opened, anchor, found, folder)
-    report = report_of(opened, anchor, found, started_at)
+        collect_all(opened, found, folder)
+    report = report_of(opened, found, started_at)
     publish_report("headscale-backup", markdown(report), report)
     update_anchor(opened.settings, request.site, told)
     if found.stopped_by:
@@ -75,23 +77,23 @@ def ask_and_expire(opened: OpenSite, anchor: Anchor) -> Found:
     try:
         host_report = ask_for_snapshot(opened, opened.site.stacks.headscale.host)
     except (CouldNotRun, StepFailed) as error:
-        return Found(expiring.result(), stopped_by=error)
+        return Found(anchor, expiring.result(), stopped_by=error)
     finally:
         expiring.wait()
-    return Found(expiring.result(), host_report)
+    return Found(anchor, expiring.result(), host_report)
 
 
-def collect_all(opened: OpenSite, anchor: Anchor, found: Found, folder: Path) -> None:
+def collect_all(opened: OpenSite, found: Found, folder: Path) -> None:
     """Oldest first, so that a killed run goes on where it ended. A bad one stops no other."""
     deadline = time.monotonic() + MOST_SECONDS
-    known = untold(anchor, found)
+    known = untold(found)
     queue = lacking(found.host_report.snapshots if found.host_report else (), found.kept)
     for done, snapshot in enumerate(queue):
-        if sum(s.size for s in found.stored) > MOST_BYTES or time.monotonic() > deadline:
+        if found.fetched > MOST_BYTES or time.monotonic() > deadline:
             found.waiting = len(queue) - done
             return
         try:
-            stored, facts = collect(opened, anchor, snapshot, folder)
+            stored, facts = collect(opened, found, snapshot, folder)
         except (BackupFailed, StepFailed) as error:
             reason = str(error)[:LONGEST_REASON]
             found.refused.append(RefusedSnapshot(id=snapshot, reason=reason))
@@ -105,12 +107,12 @@ def collect_all(opened: OpenSite, anchor: Anchor, found: Found, folder: Path) ->
         known = facts
 
 
-def untold(anchor: Anchor, found: Found) -> MeshFacts | None:
+def untold(found: Found) -> MeshFacts | None:
     """The facts that the first snapshot is compared with: those last verified.
 
     What a killed run verified and never reported is told now.
     """
-    verified, reported = anchor.last_verified, anchor.last_reported
+    verified, reported = found.anchor.last_verified, found.anchor.last_reported
     if verified and reported:
         found.changes += changes(reported.facts, verified.facts)
     return verified.facts if verified else None
@@ -121,13 +123,14 @@ def told(anchor: Anchor) -> Anchor:
 
 
 def collect(
-    opened: OpenSite, anchor: Anchor, snapshot: SnapshotId, folder: Path
+    opened: OpenSite, found: Found, snapshot: SnapshotId, folder: Path
 ) -> tuple[StoredSnapshot, MeshFacts]:
     """Fetch, verify and store one snapshot."""
     host = opened.site.stacks.headscale.host
     with workplace(folder, snapshot) as (archive, files):
         size = fetch_snapshot(opened, host, snapshot, archive)
-        manifest = verify_snapshot(snapshot, archive, files, anchor)
+        found.fetched += size
+        manifest = verify_snapshot(snapshot, archive, files, found.anchor)
         restic_id = store_snapshot(opened, snapshot, archive, manifest)
     stored = StoredSnapshot(
         id=snapshot, created_at=manifest.created_at, size=size, restic_id=restic_id
@@ -158,18 +161,22 @@ def problems_of(opened: OpenSite, found: Found, now: datetime) -> list[str]:
     return problems
 
 
-def report_of(opened: OpenSite, anchor: Anchor, found: Found, started_at: datetime) -> BackupReport:
+def report_of(opened: OpenSite, found: Found, started_at: datetime) -> BackupReport:
     now = datetime.now(UTC)
     verified = [*found.kept, *(stored.id for stored in found.stored)]
     newest = max(verified, default=None)
+    sizes = {**(found.host_report.snapshots if found.host_report else {})}
+    sizes |= {stored.id: stored.size for stored in found.stored}
+    reported = found.anchor.last_reported
     return BackupReport(
         site=opened.site.name,
         started_at=started_at,
         stored=tuple(found.stored),
         refused=tuple(found.refused),
         newest_verified=newest,
+        newest_size=sizes.get(newest) if newest else None,
         changes=tuple(found.changes[:MOST_CHANGES]),
-        compared_with=anchor.last_reported.id if anchor.last_reported else None,
+        compared_with=reported.id if reported else None,
         if_data_is_damaged=on_host(found, now),
         if_host_is_lost=recovery_point(newest, now),
         repository=str(site_repository(opened.settings, opened.site)),

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 import yaml
+from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -18,13 +19,14 @@ ENV_FILE = "meshkeeper.env"
 #: Every process of a control plane carries this variable with the plane's state directory, and
 #: passes it on to what it starts: so its remains are found after a crash.
 CONTROL_PLANE_MARK = "MESHKEEPER_CONTROL_PLANE"
-SECRET_PREFIX = "MESHKEEPER_SECRET_"
+PREFIX = "MESHKEEPER_"
+SECRET_PREFIX = f"{PREFIX}SECRET_"
 
 
 class Settings(BaseSettings):
     """Settings of the control machine; each can be given as MESHKEEPER_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="MESHKEEPER_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     site: Path = Path("site.yaml")
     state_dir: Path = Path("~/.local/state/meshkeeper")
@@ -72,6 +74,7 @@ def load_settings(site_file: Path | None = None) -> Settings:
     """
     path = site_file or Path(os.environ.get("MESHKEEPER_SITE", "site.yaml"))
     path = path.expanduser().resolve()
+    _refuse_unknown(path.parent / ENV_FILE)
     try:
         return Settings(_env_file=path.parent / ENV_FILE, site=path)
     except ValidationError as error:
@@ -80,6 +83,18 @@ def load_settings(site_file: Path | None = None) -> Settings:
             f"MESHKEEPER_{str(wrong['loc'][0]).upper()} can't be used: {wrong['msg']}.",
             f"It comes from the environment, or from {path.parent / ENV_FILE}.",
         ) from None
+
+
+def _refuse_unknown(env_file: Path) -> None:
+    """Raises BadInput for a name that would be ignored in silence."""
+    if not env_file.is_file():
+        return
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    for name in dotenv_values(env_file):
+        if name.startswith(PREFIX) and name not in known:
+            raise BadInput(
+                f"{env_file}: there is no setting {name}.", f"There are: {', '.join(known)}."
+            )
 
 
 def read_secret(settings: Settings, reference: SecretRef) -> SecretStr:

@@ -31,7 +31,7 @@ class Bare:
         _run(["ssh", *self._options("-p"), self._place(self._login), "true"])
 
     def backup(self) -> None:
-        """`.backup` on the host, `scp`, `restic backup`."""
+        """`.backup` on the host, `scp`, `restic backup`, `restic forget`."""
         command = (
             f"sudo python3 -c {shlex.quote(self._snapshot)} && sudo chmod 644 /tmp/bench.sqlite"
         )
@@ -48,18 +48,20 @@ class Bare:
                 ]
             )
             _run([*self._restic(), "backup", "--quiet", str(copy)])
+            _run([*self._restic(), "forget", "--quiet", "--keep-last", "48", "--prune"])
 
     def prepare(self, folder: Path) -> None:
         """A restic repository of its own, which both the password and the data leave again."""
         self._repository = folder / "repository"
         (folder / "password").write_text("only for a benchmark")
         self._password = folder / "password"
+        self._cache = folder / "cache"
         _run([*self._restic(), "init", "--quiet"])
 
     def _restic(self) -> list[str]:
         return [
             str(restic_path()), "--repo", str(self._repository),
-            "--password-file", str(self._password), "--no-cache",
+            "--password-file", str(self._password), "--cache-dir", str(self._cache),
         ]  # fmt: skip
 
     def _options(self, port: str) -> list[str]:

@@ -1,5 +1,7 @@
 """A backup's own steps, one after the other, without Prefect: what the tasks of its flow call."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from infra.access.anchor import load_anchor
 from infra.access.ssh import admin_login, connect
 from infra.backup import collect, store
@@ -12,16 +14,24 @@ from infra.settings import Settings
 
 
 def backup_once(settings: Settings, site: Site) -> None:
-    """Ask for a fresh snapshot, fetch, verify and store it."""
+    """Apply the retention; ask for a fresh snapshot, fetch, verify and store it."""
     name = site.stacks.headscale.host
     host = site.hosts[name]
     login = admin_login(settings, site, name)
-    with staging(settings, site.name) as folder, connect(login) as session:
+    repository = store.site_repository(settings, site)
+    with (
+        staging(settings, site.name) as folder,
+        ThreadPoolExecutor() as both,
+        connect(login) as session,
+    ):
+        # At once, as in the flow.
+        expiring = both.submit(store.expire, repository, site, may_create=False)
         fresh = collect.ask(session, host).fresh
         if fresh is None:
             raise BackupFailed(f"{name} made no snapshot.", "Run `meshkeeper backup` to see why.")
+        expiring.result()
         with workplace(folder, fresh) as (archive, files):
             collect.fetch(session, host, fresh, archive)
             unpack(archive / store.ARCHIVE, files)
             manifest = verify(fresh, files, load_anchor(settings, site.name))
-            store.store(store.site_repository(settings, site), site.name, archive, manifest)
+            store.store(repository, site.name, archive, manifest)

@@ -2,6 +2,9 @@
 # Empties the caches: built images and programs, Go's modules, the environment, build/.
 . "$(dirname "$0")/common.sh"
 
+# The engine that could tell may be off; what a lab left here says the same.
+[ ! -d build/lab ] ||
+    stop "a lab was booted here: run \`make lab-down\` first."
 if docker info >/dev/null 2>&1; then
     [ -z "$(docker ps -aq --filter name=^mk-lab-)" ] ||
         stop "the lab is up: run \`make lab-down\` first."

@@ -27,7 +27,8 @@ as_root() {
 install() {
     command -v apt-get >/dev/null 2>&1 ||
         stop "this machine has no apt: install these yourself, or use Debian 12 or 13: $*."
-    say "installing from Debian: $*"
+    say "installing from Debian: $* …"
+    began=$(date +%s)
     as_root true || stop "installing $* needs root: run this as root, or let your user use sudo."
     mkdir -p "$state"
     log="$state/apt.log"
@@ -35,4 +36,5 @@ install() {
         apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@") \
         >"$log" 2>&1 </dev/null ||
         stop "installing $* failed: look at the end of $log; is Debian's package index reachable?"
+    say "  $(($(date +%s) - began)) s"
 }

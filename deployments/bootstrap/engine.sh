@@ -23,7 +23,8 @@ start_by_hand() {
 
 start_engine() {
     say "starting Docker's engine …"
-    if [ -d /run/systemd/system ]; then as_root systemctl start docker; else start_by_hand; fi
+    if [ -d /run/systemd/system ]; then as_root systemctl start docker || true; else start_by_hand; fi
+    began=$(date +%s)
     tries=0
     until runs; do
         tries=$((tries + 1))
@@ -31,6 +32,7 @@ start_engine() {
             stop "Docker's engine does not answer: look at $state/dockerd.log, or at journalctl -u docker."
         sleep 1
     done
+    say "  $(($(date +%s) - began)) s"
 }
 
 runs || start_engine

@@ -6,10 +6,13 @@ import time
 from argparse import Namespace
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel, ValidationError
+
 from deployments.cli.answer import Answer
 from deployments.embedded.api import Api, Json
 from deployments.embedded.control_plane import POOL
 from infra.errors import BadInput, CouldNotRun
+from infra.model.request import BackupRequest, DrillRequest, ProvisionRequest, RolloutRequest
 from infra.model.site import Site
 from infra.settings import Settings, load_settings
 from infra.site_file import load_site
@@ -25,13 +28,16 @@ class FlowCommand(NamedTuple):
 
     deployment: str
     entrypoint: str
+    request: type[BaseModel]
 
 
 FLOWS = {
-    "provision": FlowCommand("provision/provision", "flows.provision.provision"),
-    "rollout": FlowCommand("rollout/rollout", "flows.rollout.rollout"),
-    "backup": FlowCommand("headscale-backup/hourly", "flows.backup.headscale_backup"),
-    "drill": FlowCommand("restore-drill/weekly", "flows.drill.restore_drill"),
+    "provision": FlowCommand("provision/provision", "flows.provision.provision", ProvisionRequest),
+    "rollout": FlowCommand("rollout/rollout", "flows.rollout.rollout", RolloutRequest),
+    "backup": FlowCommand(
+        "headscale-backup/hourly", "flows.backup.headscale_backup", BackupRequest
+    ),
+    "drill": FlowCommand("restore-drill/weekly", "flows.drill.restore_drill", DrillRequest),
 }
 
 
@@ -46,7 +52,8 @@ class Ended(NamedTuple):
 def run(arguments: Namespace) -> Answer:
     settings = load_settings(arguments.site)
     site = load_site(settings.site)
-    flow, request = FLOWS[arguments.command], _request(site, arguments)
+    flow = FLOWS[arguments.command]
+    request = _validated(flow.request, _request(site, arguments))
     if Api(settings.prefect_api_url).healthy():
         ended = _in_control_plane(settings, flow, request)
     else:
@@ -75,6 +82,19 @@ def _request(site: Site, arguments: Namespace) -> dict[str, Any]:
     if arguments.command == "drill":
         request["snapshot"] = arguments.snapshot
     return request
+
+
+def _validated(model: type[BaseModel], request: dict[str, Any]) -> dict[str, Any]:
+    """Raises BadInput with what may be written instead."""
+    try:
+        return model.model_validate(request).model_dump(mode="json")
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = str(wrong["loc"][0])
+        raise BadInput(
+            f"--{name} {wrong['input']}: that is none.",
+            f"Write: {model.model_fields[name].description}",
+        ) from None
 
 
 def _only_host(site: Site) -> str:

@@ -16,10 +16,12 @@ _PASSWORD = "restic_password"  # noqa: S105 (a name, no value)
 
 def run(arguments: Namespace) -> Answer:
     settings = load_settings(arguments.site)
+    if settings.site.exists():
+        raise _exists(settings.site)
+    secrets_file, made = _ensure_password(settings)
     _write_new(settings.site, EXAMPLE.read_text(), 0o644)
     schema = settings.site.with_name(SCHEMA.name)
     schema.write_text(SCHEMA.read_text())
-    secrets_file, made = _ensure_password(settings)
     steps = _next_steps(settings.site, secrets_file, made=made)
     data = {"site": settings.site, "schema": schema, "secrets_file": secrets_file, "made": made}
     return Answer(steps, data)
@@ -27,7 +29,7 @@ def run(arguments: Namespace) -> Answer:
 
 def _ensure_password(settings: Settings) -> tuple[Path, bool]:
     """The secrets file, and whether a password was made: an existing one is never touched."""
-    path = (settings.secrets_file or settings.state / "secrets.yaml").expanduser()
+    path = (settings.secrets_file or settings.make_state() / "secrets.yaml").expanduser()
     line = f"{_PASSWORD}: {secrets.token_urlsafe(32)}\n"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -46,13 +48,15 @@ def _write_new(path: Path, text: str, mode: int) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:
-        raise BadInput(
-            f"{path} exists and is left as it is.", "Name another with --site FILE."
-        ) from None
+        raise _exists(path) from None
     except OSError as error:
         raise CouldNotRun(f"{path} can't be written: {error.strerror}.") from None
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
+
+
+def _exists(path: Path) -> BadInput:
+    return BadInput(f"{path} exists and is left as it is.", "Name another with --site FILE.")
 
 
 def _next_steps(site: Path, secrets_file: Path, *, made: bool) -> str:

@@ -1,5 +1,6 @@
 """The command line: parse, run one command, show its answer, end with its exit code."""
 
+import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from importlib import import_module
 
 from deployments.cli.answer import Answer, show, show_error
 from deployments.cli.arguments import parse
-from infra.errors import MeshkeeperError
+from infra.errors import CouldNotRun, MeshkeeperError
 
 #: Where each command stands. Imported only when asked for, so that every command starts fast.
 MODULES = {
@@ -33,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     except MeshkeeperError as error:
         show_error(error, as_json=parsed.json)
         return error.exit_code
+    except (OSError, subprocess.SubprocessError) as error:
+        show_error(CouldNotRun(f"This machine refused: {error}."), as_json=parsed.json)
+        return CouldNotRun.exit_code
     except KeyboardInterrupt:
         print("meshkeeper: interrupted", file=sys.stderr)
         return 3

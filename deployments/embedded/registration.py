@@ -49,6 +49,12 @@ def schedules(site: Site, entrypoint: str) -> list[DeploymentScheduleCreate]:
     return [DeploymentScheduleCreate(schedule=schedule, active=True, slug="site")]
 
 
+def defaults(site: Site, entrypoint: str) -> dict[str, str]:
+    """What a flow's form is filled in with; the request's own defaults come on top."""
+    host = {"host": next(iter(site.hosts))} if entrypoint == "flows.provision.provision" else {}
+    return {"site": site.name, **host}
+
+
 def _register_one(client: SyncPrefectClient, site: Site, definition: dict[str, Any]) -> None:
     flow: Flow[..., Any] = load_flow_from_entrypoint(definition["entrypoint"])
     limit = ConcurrencyLimitConfig.model_validate(definition["concurrency_limit"])
@@ -59,7 +65,7 @@ def _register_one(client: SyncPrefectClient, site: Site, definition: dict[str, A
         description=definition["description"],
         tags=[*definition["tags"], site.name],
         schedules=schedules(site, definition["entrypoint"]),
-        parameters={"request": {"site": site.name}},
+        parameters={"request": defaults(site, definition["entrypoint"])},
         parameter_openapi_schema=flow.parameters.model_dump(exclude_unset=True),
         enforce_parameter_schema=True,
         concurrency_limit=limit.limit,

@@ -5,6 +5,7 @@ from rich.table import Table
 
 from deployments.lab.command import Json, meshkeeper
 from deployments.lab.steps import MainJob
+from infra.model.drill import CLIENT
 
 #: Columns, also where the output goes to a file.
 WIDTH = 120
@@ -66,7 +67,10 @@ def _print_drill(console: Console, job: MainJob) -> None:
     age = report["recovery_point_seconds"]
     point = "unknown" if age is None else f"{age:.0f} s"
     time = sum(report["phases"].values())
-    console.print(f"Recovery point: {point}. Recovery time: {time:.1f} s.")
+    until = (
+        "until a client was online" if CLIENT in report["phases"] else "and no client came online"
+    )
+    console.print(f"Recovery point: {point}. Recovery time: {time:.1f} s {until}.")
 
 
 def _print_next(console: Console, job: MainJob) -> None:

@@ -75,7 +75,7 @@ def vps_machine(engine: DockerClient, name: str) -> Machine:
 def vps_part(order: Order) -> Part:
     """The container: its limits are the machine's size, its capabilities those of a machine.
 
-    Without SYS_RESOURCE, so that it can't raise limits of the machine below.
+    Without SYS_RESOURCE and SYS_TIME: limits and the clock are those of the machine below.
     """
     volumes = {
         f"{order.name}-docker": {"bind": "/var/lib/docker", "mode": "rw"},
@@ -95,7 +95,7 @@ def vps_part(order: Order) -> Part:
             "mem_limit": "1g",
             "nano_cpus": 1_000_000_000,
             "cap_add": ["ALL"],
-            "cap_drop": ["SYS_RESOURCE"],
+            "cap_drop": ["SYS_RESOURCE", "SYS_TIME"],
             "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
             "cgroupns": "private",
             "tmpfs": {"/run": "", "/tmp": ""},  # noqa: S108 - a machine's own

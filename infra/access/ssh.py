@@ -78,7 +78,8 @@ class Session:
 
         Raises Unreachable when the connection breaks, StepFailed after `timeout` seconds.
         """
-        running = self._start(command, [stdin], timeout)
+        step = command.split(maxsplit=1)[0]
+        running = self._start(step, command, [stdin], timeout)
         kept, dropped = bytearray(), 0
         try:
             for data in running.output():
@@ -87,7 +88,7 @@ class Session:
                 dropped += max(0, len(data) - room)
             status, errors = running.end()
         except (StepFailed, Unreachable) as error:
-            raise self._located(error, command.split(maxsplit=1)[0]) from error
+            raise self._located(error, step) from error
         finally:
             running.close()
         return Output(status, bytes(kept), errors, dropped)
@@ -114,7 +115,7 @@ class Session:
 
     def send(self, step: str, command: str, chunks: Iterable[bytes], timeout: float = 900) -> bytes:
         """Stream `chunks` into a command that must succeed; returns up to 1 MiB of its output."""
-        running = self._start(command, chunks, timeout)
+        running = self._start(step, command, chunks, timeout)
         kept = bytearray()
         try:
             for data in running.output():
@@ -130,7 +131,7 @@ class Session:
 
     def receive(self, step: str, command: str, limit: int, timeout: float = 900) -> Iterator[bytes]:
         """Stream standard output; StepFailed beyond `limit` bytes or when the command fails."""
-        running = self._start(command, [], timeout)
+        running = self._start(step, command, [], timeout)
         received = 0
         try:
             for data in running.output():
@@ -149,16 +150,19 @@ class Session:
         if status != 0:
             raise self._failed(step, status, errors)
 
-    def _start(self, command: str, chunks: Iterable[bytes], timeout: float) -> RemoteCommand:
+    def _start(
+        self, step: str, command: str, chunks: Iterable[bytes], timeout: float
+    ) -> RemoteCommand:
         self.round_trips += 1
         try:
             channel = self._transport.open_session(timeout=CONNECT_TIMEOUT)
             return RemoteCommand(channel, command, chunks, timeout)
         except StepFailed as error:
-            raise self._located(error, command.split(maxsplit=1)[0]) from error
+            raise self._located(error, step) from error
         except (SSHException, EOFError, OSError) as error:
             raise Unreachable(
-                f"The connection to {self.login} broke.", "Is the host up? Then try again."
+                f"{self.login.name}: {step}: the connection to {self.login} broke.",
+                "Is the host up? Then try again.",
             ) from error
 
     def _located(self, error: StepFailed | Unreachable, step: str) -> StepFailed | Unreachable:

@@ -34,10 +34,9 @@ def markdown(report: BackupReport) -> str:
 
 
 def _summary(report: BackupReport) -> str:
-    sizes = {stored.id: f", {_bytes(stored.size)}" for stored in report.stored}
-    newest = report.newest_verified
+    size = f", {_bytes(report.newest_size)}" if report.newest_size is not None else ""
     rows = [
-        ("Newest verified snapshot", f"{newest or 'none'}{sizes.get(newest or '', '')}"),
+        ("Newest verified snapshot", f"{report.newest_verified or 'none'}{size}"),
         ("Recovery point if data on the host is damaged", _point(report.if_data_is_damaged)),
         ("Recovery point if the host is lost", _point(report.if_host_is_lost)),
         ("Repository", f"`{report.repository}`, {report.kept} snapshots"),

@@ -71,7 +71,8 @@ def _recovery(report: DrillReport) -> str:
         "## Recovery",
         "",
         f"**Recovery point:** {duration(report.recovery_point_seconds)} before the drill began. "
-        "What happened in the mesh since then would be lost with the server.",
+        "What happened in the mesh since then would be lost with the VPS. If only data on it is "
+        "damaged, the sidecar's newest snapshot is there, too: the last backup's report names it.",
     ]
     if report.phases:
         total = sum(report.phases.values())

@@ -4,7 +4,9 @@ import argparse
 import sys
 import time
 
-from infra.errors import MeshkeeperError
+from docker.errors import DockerException
+
+from infra.errors import CouldNotRun, MeshkeeperError
 from infra.images.catalog import CATALOG, LAB_IMAGES
 from infra.images.ensure import ensure_images
 from infra.images.tools import restic_path
@@ -17,6 +19,9 @@ def main() -> int:
     except MeshkeeperError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except (OSError, DockerException) as error:
+        print(f"This machine refused: {error}", file=sys.stderr)
+        return CouldNotRun.exit_code
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -39,6 +39,9 @@ class BackupReport(Model):
     stored: tuple[StoredSnapshot, ...] = Field(description="Oldest first.")
     refused: tuple[RefusedSnapshot, ...] = ()
     newest_verified: SnapshotId | None
+    newest_size: int | None = Field(
+        default=None, description="Bytes of its archive; None: it is no longer on the host."
+    )
     changes: tuple[str, ...] = Field(
         default=(), description="In the mesh, since the last verified snapshot before this run."
     )

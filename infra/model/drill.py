@@ -19,10 +19,6 @@ class Verdict(StrEnum):
     FAILED = "failed"
     COULD_NOT_RUN = "could not run"
 
-    @property
-    def exit_code(self) -> int:
-        return {Verdict.VERIFIED: 0, Verdict.FAILED: 1, Verdict.COULD_NOT_RUN: 3}[self]
-
 
 class Kind(StrEnum):
     """The six kinds of evidence; each catches what the others miss."""

@@ -13,7 +13,7 @@ StackName = Literal["headscale", "caddy"]
 
 class ProvisionRequest(BaseModel):
     site: SiteName
-    host: str = Field(default="vps", description="The host's name in the site file.")
+    host: str = Field(description="The host's name in the site file.")
 
 
 class RolloutRequest(BaseModel):

@@ -37,13 +37,14 @@ def found_on_host() -> backup.Found:
         sidecar_started=None,
         now=datetime.now(UTC),
     )
-    return backup.Found([], report)
+    return backup.Found(Anchor(), [], report)
 
 
 def collected(monkeypatch: pytest.MonkeyPatch, errors: dict[str, Exception]) -> backup.Found:
     """What a run finds whose host answers with `errors` when it is asked for these snapshots."""
 
-    def collect(_opened: Any, _anchor: Any, snapshot: str, _folder: Any) -> Any:
+    def collect(_opened: Any, found: backup.Found, snapshot: str, _folder: Any) -> Any:
+        found.fetched += 1024
         if snapshot in errors:
             raise errors[snapshot]
         created_at = snapshot_time(snapshot)
@@ -52,7 +53,7 @@ def collected(monkeypatch: pytest.MonkeyPatch, errors: dict[str, Exception]) -> 
 
     monkeypatch.setattr(backup, "collect", collect)
     found = found_on_host()
-    backup.collect_all(None, Anchor(), found, Path())  # type: ignore[arg-type]  # `collect` is ours
+    backup.collect_all(None, found, Path())  # type: ignore[arg-type]  # `collect` is ours
     return found
 
 
@@ -85,6 +86,12 @@ def test_a_host_that_offers_more_than_a_run_may_take_waits_for_the_next(
     assert (len(found.stored), found.waiting) == {"MOST_BYTES": (2, 1), "MOST_SECONDS": (0, 3)}[
         limit
     ]
+
+
+def test_bad_snapshots_use_up_what_a_run_may_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup, "MOST_BYTES", 1024)
+    found = collected(monkeypatch, dict.fromkeys((FIRST, SECOND, THIRD), StepFailed("It is bad.")))
+    assert (len(found.refused), found.waiting) == (2, 1)
 
 
 def test_a_bad_snapshot_is_no_recovery_point(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import fcntl
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 
+from deployments.embedded.processes import carrying
 from deployments.lab.boot import Lab, boot
 from deployments.lab.down import take_down
 from deployments.lab.machine import Machine
@@ -17,6 +19,7 @@ from deployments.lab.steps import IMAGES, MainJob, run_steps
 from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
 from infra.access.docker import engine as docker_engine
 from infra.images.ensure import ensure_images
+from infra.settings import CONTROL_PLANE_MARK
 from tests.browser.chromium import page
 
 __all__ = ["page"]
@@ -41,14 +44,21 @@ BareHostFactory = Callable[[str], BareHost]
 
 
 def read_machine_settings() -> MachineSettings:
-    """Swap and the kernel's settings that a container could change for the whole machine."""
+    """Swap, clock and the kernel's settings that a container could change for the whole machine.
+
+    The clock by how far it is from the one that nobody can set, in steps of ten seconds.
+    """
     root = Path("/proc/sys")
-    found = {"swaps": Path("/proc/swaps").read_text()}
+    found = {"swaps": Path("/proc/swaps").read_text(), "clock": str(_clock_offset())}
     for path in sorted([*root.glob("vm/*"), *root.glob("kernel/**/*")]):
         name = str(path.relative_to(root))
         if path.is_file() and not name.startswith(COUNTERS):
             found[name] = _value(path)
     return found
+
+
+def _clock_offset() -> int:
+    return round((time.time() - time.monotonic()) / 10)
 
 
 def _value(path: Path) -> str:
@@ -84,6 +94,7 @@ def lab(engine: DockerClient, settings_before: MachineSettings) -> Iterator[Lab]
         ensure_images(list(IMAGES))
         yield boot(engine, TESTS)
         take_down(engine, TESTS)
+        assert carrying(CONTROL_PLANE_MARK, str(TESTS.state)) == []
         assert read_machine_settings() == settings_before
 
 

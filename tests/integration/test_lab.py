@@ -82,6 +82,8 @@ def test_the_vps_cannot_change_settings_of_the_whole_machine(lab: Lab) -> None:
     assert lab.vps.run("sysctl", "-w", "vm.swappiness=61").status != 0
     assert lab.vps.run("sysctl", "-w", "kernel.panic=1").status != 0
     assert lab.vps.run("sysctl", "-w", "net.ipv4.ip_forward=1").status == 0
+    now = lab.vps.check("date", "--iso-8601=ns").strip()
+    assert "Operation not permitted" in lab.vps.run("date", "--set", now).stderr
 
 
 def test_the_machines_global_settings_are_as_before(

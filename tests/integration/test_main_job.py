@@ -11,12 +11,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import yaml
 
+from deployments.embedded.api import Api
+from deployments.embedded.processes import carrying
 from deployments.lab.boot import Lab
 from deployments.lab.command import ask_meshkeeper, meshkeeper
 from deployments.lab.join import mesh_address, ping_over_mesh
 from deployments.lab.plan import ROOT
+from deployments.lab.steps import MainJob
+from deployments.lab.summary import print_summary
 from infra.drill.world import LABEL, is_orphan
+from infra.settings import CONTROL_PLANE_MARK
 
 
 @pytest.fixture
@@ -55,12 +61,64 @@ def test_a_second_provision_and_rollout_touch_nothing(mesh: Lab) -> None:
     assert not rolled_out["canary_enrolled"]
 
 
+def test_the_doctor_finds_nothing_amiss(mesh: Lab) -> None:
+    meshkeeper(mesh.plan, "backup")
+    answer = meshkeeper(mesh.plan, "doctor")
+    found = {check["name"]: check["found"] for check in answer["checks"]}
+    assert answer["ok"]
+    assert "opens with the password" in found["repository"]
+    assert "the canary is enrolled" in found["anchor"]
+    assert found[mesh.site.headscale_name] == f"leads to {mesh.plan.place('vps')}"
+
+
 def test_the_observer_finds_only_the_declared_ports_open(mesh: Lab) -> None:
     scan = mesh.observer.check(
-        "nmap", "-Pn", "-n", "-p", "1-10000", "--open", "-T4", "-oG", "-", mesh.plan.place("vps"),
-        timeout=120,
+        "nmap", "-Pn", "-n", "-p-", "--open", "--min-rate", "3000", "--max-retries", "2",
+        "-oG", "-", mesh.plan.place("vps"),
+        timeout=180,
     )  # fmt: skip
     assert sorted(map(int, re.findall(r"(\d+)/open/tcp", scan))) == [22, 80, 443]
+
+
+def test_the_relay_tells_the_observer_its_address_by_stun(mesh: Lab) -> None:
+    router = mesh.engine.containers.get(mesh.plan.name("router-observer"))
+    outer = router.attrs["NetworkSettings"]["Networks"][mesh.plan.name("internet")]["IPAddress"]
+    seen = mesh.observer.check("python3", "-c", STUN, mesh.plan.place("vps"))
+    assert seen.strip() == outer
+
+
+#: Asks as a tailscale client does: the relay answers no other (RFC 8489 with two attributes).
+STUN = """
+import ipaddress, os, socket, struct, sys, zlib
+asked = struct.pack("!HHI", 1, 20, 0x2112A442) + os.urandom(12) + struct.pack("!HH8s", 0x8022, 8, b"tailnode")
+asked += struct.pack("!HHI", 0x8028, 4, zlib.crc32(asked) ^ 0x5354554E)
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as relay:
+    relay.settimeout(5)
+    relay.sendto(asked, (sys.argv[1], 3478))
+    answer = relay.recv(1024)
+assert answer[8:20] == asked[8:20]
+at = answer.index(struct.pack("!HH", 0x20, 8)) + 8
+print(ipaddress.ip_address(struct.unpack("!I", answer[at:at + 4])[0] ^ 0x2112A442))
+"""
+
+
+def test_the_containers_are_as_confined_as_declared(mesh: Lab) -> None:
+    memory = {
+        "headscale": mesh.site.stacks.headscale.memory_mb,
+        "headscale-backup": 64,
+        "caddy": mesh.site.stacks.caddy.memory_mb,
+    }
+    seen = {
+        c["Name"].strip("/"): c for c in json.loads(mesh.vps.check("docker", "inspect", *memory))
+    }
+    for name, megabytes in memory.items():
+        limits = seen[name]["HostConfig"]
+        assert (name, limits["ReadonlyRootfs"]) == (name, True)
+        assert (name, limits["Memory"]) == (name, megabytes * 1024**2)
+        assert (name, limits["CapDrop"]) == (name, ["ALL"])
+    assert seen["headscale"]["State"]["Health"]["Status"] == "healthy"
+    touched = mesh.vps.run("docker", "exec", "headscale-backup", "touch", "/etc/x")
+    assert "Read-only file system" in touched.stderr
 
 
 def test_passwords_and_root_are_refused(mesh: Lab) -> None:
@@ -130,13 +188,28 @@ def test_a_sidecar_that_lacks_a_key_fails_the_backup_and_is_named(mesh: Lab) -> 
     assert ask_meshkeeper(mesh.plan, "backup")[1] == 0
 
 
-def test_a_drill_of_the_real_backup_is_verified_and_leaves_nothing(mesh: Lab) -> None:
+def test_a_drill_of_the_real_backup_is_verified_leaves_nothing_and_is_summed_up(
+    mesh: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
     meshkeeper(mesh.plan, "backup")
-    report = meshkeeper(mesh.plan, "drill")["report"]
+    job = MainJob(mesh.engine, mesh.plan)
+    job.drill = meshkeeper(mesh.plan, "drill")
+    report = job.drill["report"]
     assert report["verdict"] == "verified"
     assert {proof["outcome"] for proof in report["evidence"]} == {"passed"}
     assert len(report["evidence"]) == 6
     assert left_behind(mesh) == []
+
+    capsys.readouterr()
+    print_summary(job)
+    shown = capsys.readouterr().out
+    assert "The drill's verdict: verified" in shown
+    assert all(
+        f"{part}: in order" in shown for part in ("vps", "vps.headscale", "vps.caddy", "vps.mesh")
+    )
+    assert all(proof["kind"] in shown for proof in report["evidence"])
+    assert f"http://127.0.0.1:{mesh.plan.ui_port}" in shown
+    assert "on the VPS: headscale-backup" in shown
 
 
 def test_a_snapshot_that_is_not_there_is_no_bad_backup(mesh: Lab) -> None:
@@ -188,6 +261,40 @@ def test_a_killed_drill_leaves_nothing_within_a_minute(mesh: Lab) -> None:
     assert until(lambda: not left_behind(mesh), 60)
     staging = mesh.plan.settings.site_dir(mesh.site.name) / "staging"
     assert list(staging.glob("drill-*")) == []
+
+
+def test_down_in_mid_drill_leaves_nothing_and_after_up_the_schedule_goes_on(
+    mesh: Lab, site_text: str
+) -> None:
+    api = Api(mesh.settings.prefect_api_url)
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(ask_meshkeeper, mesh.plan, "drill")
+        assert until(lambda: drill_objects(mesh), 90), "the drill never began"
+        assert "runs" in meshkeeper(mesh.plan, "down")["stopped"]
+        assert asked.result()[1] == 3
+    assert until(lambda: not left_behind(mesh), 30)
+    assert carrying(CONTROL_PLANE_MARK, str(mesh.plan.state)) == []
+
+    values = yaml.safe_load(site_text)
+    values["backup"]["schedule"] = "* * * * *"
+    mesh.plan.site_file.write_text(yaml.safe_dump(values))
+    try:
+        meshkeeper(mesh.plan, "up")
+        assert until(lambda: by_schedule(api, "headscale-backup/hourly"), 120)
+    finally:
+        mesh.plan.site_file.write_text(site_text)
+        meshkeeper(mesh.plan, "up")
+
+
+def by_schedule(api: Api, deployment: str) -> bool:
+    """Whether a schedule's run of it has succeeded."""
+    known = api.deployment(deployment)
+    assert known
+    condition = {
+        "deployment_id": {"any_": [known["id"]]},
+        "state": {"type": {"any_": ["COMPLETED"]}},
+    }
+    return any(run["auto_scheduled"] for run in api.runs(**condition))
 
 
 #: A drill in a process of its own, so that killing it kills the flow and not the worker.

@@ -5,12 +5,14 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import docker
 import pytest
+from prefect.client.schemas.objects import State
 from prefect.testing.utilities import prefect_test_harness
 
+from deployments.cli.flow import exit_code
 from infra.model.drill import DrillReport, Kind, Outcome, Verdict
 from infra.model.site import Site
 from tests.integration.sabotage import acts
@@ -181,6 +183,11 @@ def machine(
     return control_machine(tmp_path, production, monkeypatch)
 
 
+def exit_code_of(state: State[Any]) -> int:
+    """As the command line reads it from the API."""
+    return exit_code({"type": state.type.value, "name": state.name})
+
+
 def assert_evidence(report: DrillReport, expected: Reasons) -> None:
     found = {one.kind: (one.outcome, one.reason) for one in report.evidence}
     assert {kind: outcome for kind, (outcome, _) in found.items()} == {
@@ -211,7 +218,7 @@ def test_a_sabotaged_snapshot_fails_the_drill(
     store_harmed(machine, sabotage.act, tmp_path)
     state, report = machine.drill()
     assert_evidence(report, sabotage.expected)
-    assert (report.verdict, report.verdict.exit_code) == (Verdict.FAILED, 1)
+    assert (report.verdict, exit_code_of(state)) == (Verdict.FAILED, 1)
     assert (state.type.value, state.name, state.message) == ("FAILED", "Failed", report.reason)
 
 
@@ -244,5 +251,5 @@ def assert_could_not_run(machine: ControlMachine, reason: str) -> None:
     state, report = machine.drill()
     unknown = (Outcome.COULD_NOT_RUN, reason)
     assert_evidence(report, {kind: unknown for kind in Kind if kind is not Kind.FILES})
-    assert (report.verdict, report.verdict.exit_code) == (Verdict.COULD_NOT_RUN, 3)
+    assert (report.verdict, exit_code_of(state)) == (Verdict.COULD_NOT_RUN, 3)
     assert (state.type.value, state.name, state.message) == ("FAILED", "CouldNotRun", report.reason)

@@ -19,6 +19,7 @@ def report(**more: object) -> BackupReport:
         started_at=NOW,
         stored=(stored,),
         newest_verified=NEWEST,
+        newest_size=81_920,
         compared_with=BEFORE,
         if_data_is_damaged=recovery_point(NEWEST, NOW),
         if_host_is_lost=recovery_point(BEFORE, NOW),
@@ -54,7 +55,9 @@ def test_what_changed_is_listed_and_bounded() -> None:
 
 def test_no_snapshot_anywhere_is_said_plainly() -> None:
     nothing = recovery_point(None, NOW)
-    text = markdown(report(stored=(), newest_verified=None, if_host_is_lost=nothing))
+    text = markdown(
+        report(stored=(), newest_verified=None, newest_size=None, if_host_is_lost=nothing)
+    )
     assert "| Recovery point if the host is lost | **none** |" in text
     assert "| Newest verified snapshot | none |" in text
 

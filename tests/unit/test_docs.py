@@ -41,6 +41,22 @@ def test_every_file_of_the_tree_named_in_a_page_exists(page: Path) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+def sources() -> list[Path]:
+    folders = [ROOT / name for name in ("infra", "tasks", "flows", "deployments")]
+    return [path for folder in folders for end in ("py", "sh") for path in folder.rglob(f"*.{end}")]
+
+
+def test_every_command_that_an_error_advises_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    text = "\n".join(path.read_text() for path in sources())
+    targets = set(re.findall(r"[`']make ([a-z-]+)", text))
+    assert len(targets) > 2
+    assert [t for t in sorted(targets) if not re.search(rf"^{t}:", makefile, re.MULTILINE)] == []
+    advised = set(re.findall(r"[`']meshkeeper ([a-z][a-z-]*)", text))
+    assert len(advised) > 5
+    assert advised <= COMMANDS.keys()
+
+
 def test_the_runbook_lists_the_exit_codes_that_errors_have() -> None:
     runbook = (ROOT / "docs" / "runbook.md").read_text()
     for error, meaning in (

@@ -42,7 +42,7 @@ class HostReport(Model):
     snapshots: dict[HostsId, Annotated[int, Field(ge=0)]] = Field(
         max_length=10_000, description="Bytes by id."
     )
-    last_error: Sentence = Field(description="Of the last attempt before we asked, if it failed.")
+    last_error: Sentence = Field(description="Of the sidecar's own last attempt, if it failed.")
     last_own: HostsId | None = Field(description="The newest that the sidecar's loop made.")
     sidecar: Literal[
         "running", "created", "restarting", "paused", "exited", "removing", "dead", "missing"
@@ -97,7 +97,7 @@ def sidecar_problems(report: HostReport, interval_minutes: int, now: datetime) -
             f"No fresh snapshot could be made: {plain(report.fresh_error) or 'no reason told'}"
         )
     if report.last_error:
-        problems.append(f"The last snapshot before it failed: {plain(report.last_error)}")
+        problems.append(f"The sidecar's own last snapshot failed: {plain(report.last_error)}")
     if report.sidecar != "running":
         problems.append(
             f"The container headscale-backup is {report.sidecar}: the host makes no snapshots by itself."

@@ -53,7 +53,7 @@ def main(request: dict[str, Any]) -> None:
         "files": {path: read(path) for path in request["files"] if os.path.isfile(path)},
         "timezone": os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2],
         "enabled": sorted(os.listdir(WANTS)) if os.path.isdir(WANTS) else [],
-        "firewall": firewall(outputs["iptables"]),
+        "firewall": firewall(outputs["iptables"], outputs["ip6tables"]),
         "engine": engine,
         "machine": machine,
     }
@@ -69,6 +69,7 @@ def start_programs(packages: list[str]) -> dict[str, Program | None]:
         "dpkg": start("/usr/bin/dpkg-query", query),
         "sshd": start("/usr/sbin/sshd", ["-T"]),
         "iptables": start("/usr/sbin/iptables", ["-w", "5", "-S"]),
+        "ip6tables": start("/usr/sbin/ip6tables", ["-w", "5", "-S", "INPUT"]),
     }
 
 
@@ -141,17 +142,17 @@ def account(name: str) -> dict[str, Any] | None:
     }
 
 
-def firewall(listing: str) -> dict[str, Any]:
+def firewall(listing: str, listing6: str) -> dict[str, Any]:
     lines = listing.splitlines()
     tuples = "### tuple ### "
     written = read("/etc/ufw/user.rules") + "\n" + read("/etc/ufw/user6.rules")
-    policies = [line.split()[2] for line in lines if line.startswith("-P INPUT ")]
+    both = [*lines, *listing6.splitlines()]
     marker = "-A DOCKER-USER "
     return {
         "enabled": settings(read("/etc/ufw/ufw.conf")).get("ENABLED") == "yes",
         "policy": settings(read("/etc/default/ufw")).get("DEFAULT_INPUT_POLICY", ""),
         "rules": [x[len(tuples) :].strip() for x in written.splitlines() if x.startswith(tuples)],
-        "live_policy": policies[0] if policies else "",
+        "live_policies": [line.split()[2] for line in both if line.startswith("-P INPUT ")],
         "live_docker": [line[len(marker) :] for line in lines if line.startswith(marker)],
     }
 

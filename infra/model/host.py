@@ -29,7 +29,9 @@ class Firewall(Model):
     enabled: bool
     policy: Text = Field(description="For what comes in; `DROP` is wanted.")
     rules: Lines = Field(description="UFW's own tuples, IPv4 then IPv6: `allow tcp 22 …`.")
-    live_policy: Text = Field(description="Of the kernel's INPUT chain (IPv4).")
+    live_policies: Lines = Field(
+        description="Of the kernel's INPUT chains: IPv4's, then IPv6's where there is one."
+    )
     live_docker: Lines = Field(description="The kernel's DOCKER-USER rules (IPv4).")
 
 

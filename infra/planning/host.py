@@ -135,7 +135,7 @@ def _firewall_reasons(state: HostState, rules: tuple[str, ...], block: str) -> l
     firewall = state.firewall
     reasons = [f"closes: {rule}" for rule in firewall.rules if rule not in rules]
     reasons += [f"opens: {rule}" for rule in rules if rule not in firewall.rules]
-    if not firewall.enabled or (firewall.policy, firewall.live_policy) != ("DROP", "DROP"):
+    if not firewall.enabled or {firewall.policy, *firewall.live_policies} != {"DROP"}:
         reasons.append("UFW is off")
     if any(block not in state.files.get(path, "") for path in wanted.UFW_BLOCKS):
         reasons.append("Docker's publications bypass UFW")

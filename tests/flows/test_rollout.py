@@ -6,9 +6,54 @@ from typing import Any
 import pytest
 
 from flows import rollout
-from infra.errors import Unreachable
+from infra.errors import GateFailed, Unreachable
+from infra.model.request import RolloutRequest
+from infra.model.stack import Applied, StackPlan, StartStack
 
 HEADSCALE, CADDY = (SimpleNamespace(name=name) for name in ("headscale", "caddy"))
+
+
+def test_a_gate_that_is_red_from_outside_puts_all_back_the_last_first(
+    monkeypatch: pytest.MonkeyPatch, site_name: str
+) -> None:
+    done: list[str] = []
+
+    def step(name: str, answer: Any = None) -> Any:
+        def run(_opened: Any, what: Any, *_: Any) -> Any:
+            done.append(f"{name} {getattr(what, 'name', '')}".strip())
+            return answer
+
+        return run
+
+    def red(*_: Any) -> None:
+        raise GateFailed("No answer at https://hs.cronova.dev.", "Look at its DNS.")
+
+    names = {"write_files", "start", "put_back", "finish"}
+    applied = Applied(item="x", summary="x", seconds=0)
+    steps = {name: step(name, applied) for name in names}
+    monkeypatch.setattr(
+        rollout,
+        "steps",
+        SimpleNamespace(**steps, gate_on_host=step("gate", ()), gate_outside=red),
+    )
+    monkeypatch.setattr(rollout, "plan_all", planned)
+
+    state = rollout.rollout(RolloutRequest(site=site_name), return_state=True)
+
+    assert (state.type.value, state.name) == ("FAILED", "Failed")
+    assert str(state.message).startswith("No answer at https://hs.cronova.dev.\nFiles and images")
+    brought = [
+        f"{name} {stack}"
+        for stack in ("headscale", "caddy")
+        for name in ("write_files", "start", "gate")
+    ]
+    assert done == [*brought, "put_back caddy", "put_back headscale"]
+
+
+def planned(_opened: Any, stacks: Any) -> rollout.Planned:
+    start = StartStack(item="x", summary="start it", containers=())
+    plans = {name: StackPlan(target=name, changes=(start,)) for name in stacks}
+    return rollout.Planned(plans, None)
 
 
 def test_a_stack_that_can_not_be_put_back_keeps_no_other_from_it(

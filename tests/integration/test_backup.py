@@ -137,12 +137,12 @@ def test_a_stopped_sidecar_fails_the_run_and_what_is_there_is_stored(mesh: Lab) 
 
 def test_a_snapshot_that_the_host_could_not_make_is_told_by_the_next_run(mesh: Lab) -> None:
     alone = ("docker", "exec", "-e", "HEADSCALE_URL=http://127.0.0.1:1", "headscale-backup")
-    assert mesh.vps.run(*alone, "python3", "/backup/snapshot.py").status == 1
+    assert mesh.vps.run(*alone, "python3", "/backup/snapshot.py", "--own").status == 1
 
     answer, status = ask_meshkeeper(mesh.plan, "backup")
 
     assert (status, answer["state"]) == (1, "Failed")
-    assert "The last snapshot before it failed: 20" in answer["message"]
+    assert "The sidecar's own last snapshot failed: 20" in answer["message"]
     assert "Headscale does not show its keys at http://127.0.0.1:1" in answer["message"]
     assert answer["report"]["stored"], "what could be made is stored all the same"
     assert backup(mesh)["problems"] == []
@@ -161,7 +161,7 @@ def test_a_host_that_does_not_answer_leaves_a_report_of_what_is_stored(mesh: Lab
     report = answer["report"]
     assert report["if_data_is_damaged"] is None
     assert report["if_host_is_lost"]["id"] == known["newest_verified"]
-    assert report["kept"] == known["kept"]
+    assert report["kept"] >= 1
 
 
 @contextmanager

@@ -14,14 +14,26 @@ from deployments.lab.machine import Machine
 from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
 from infra.access.host_keys import pin_host_key
 from infra.access.ssh import connect, first_login
-from infra.errors import CouldNotRun, HostKeyMismatch, LockOutPrevented, LoginRefused, StepFailed
+from infra.errors import (
+    CouldNotRun,
+    GateFailed,
+    HostKeyMismatch,
+    LockOutPrevented,
+    LoginRefused,
+    StepFailed,
+)
 from infra.host.apply import apply_change
 from infra.host.guard import guarded
+from infra.host.observe import observe
 from infra.host.provision import Target, after, look, require_in_order, way_in
 from infra.host.scripts import script_of
+from infra.images.ensure import ensure_images
 from infra.model.host import SetAdmin, SetFirewall
-from infra.model.site import Host, PublishedPort
+from infra.model.site import Derp, Host, PublishedPort, Site
 from infra.planning.host_files import docker_block, sudoers_text, ufw_tuples
+from infra.rollout import apply
+from infra.rollout.local_gate import gate_locally
+from infra.rollout.outlook import plans, query, wanted_stacks
 
 CADDY = "caddy:2.11.4"
 SEVERAL_SECONDS = 8
@@ -146,6 +158,43 @@ def test_a_port_opened_by_hand_is_closed_again(lab: Lab, provisioned) -> None:
     assert change_next(provisioned.target) == ("host.firewall",)
     assert not fetched(neighbour, url)
     require_in_order(provisioned.target)
+
+
+def test_ipv6_opened_by_hand_is_closed_again(provisioned) -> None:
+    provisioned.machine.check("ip6tables", "-P", "INPUT", "ACCEPT")
+    assert change_next(provisioned.target) == ("host.firewall",)
+    assert "-P INPUT DROP" in provisioned.machine.check("ip6tables", "-S", "INPUT")
+    require_in_order(provisioned.target)
+
+
+def test_a_first_rollout_that_turns_red_is_taken_down_with_its_files(provisioned) -> None:
+    target = provisioned.target
+    stacks = wanted_stacks(that_cannot_serve(target.site), ("headscale",))
+    stack, before = stacks["headscale"], provisioned.machine.check("docker", "ps", "-aq")
+    with connect(target.admin) as session:
+        seen = observe(session, query(target.site, "vps", stacks))
+        plan = plans(stacks, ensure_images(stack.images), seen)["headscale"]
+        apply.send_images(session, plan)
+        apply.write(session, stack, plan)
+        apply.start(session, stack, plan)
+        with pytest.raises(GateFailed) as red:
+            gate_locally(session, "headscale")
+        assert "getting DERPMap" in apply.why(session, "headscale", red.value)
+
+        assert apply.put_back(session, stack) == ()
+
+        again = observe(session, query(target.site, "vps", stacks)).stacks["headscale"]
+    assert (again.files, again.containers) == ({}, {})
+    assert provisioned.machine.check("docker", "ps", "-aq") == before
+
+
+def that_cannot_serve(site: Site) -> Site:
+    """A page that is no relay map: such a configuration is valid, and headscale can't start with it."""
+    derp = Derp(maps=("https://derpmap.lab.test/elsewhere",))
+    headscale = site.stacks.headscale.model_copy(update={"derp": derp})
+    return site.model_copy(
+        update={"stacks": site.stacks.model_copy(update={"headscale": headscale})}
+    )
 
 
 def test_a_firewall_that_shuts_us_out_is_taken_back_by_the_host(provisioned) -> None:

@@ -5,6 +5,7 @@ import json
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -17,11 +18,13 @@ from infra.errors import GateFailed
 from infra.host.observe import observe
 from infra.mesh.headscale import list_nodes, list_users, parse_nodes, parse_users
 from infra.model.stack import CANARY_TAG, PENDING
-from infra.rollout import apply
+from infra.rollout import apply, outside_gate
 from infra.rollout.identity import pin
 from infra.rollout.outlook import plans, query, wanted_stacks
 from infra.rollout.pins import recorded_ids
 from infra.site_file import load_site
+from tasks.rollout import gate_outside
+from tasks.site import OpenSite
 from tests.integration.rolling import (
     HEADSCALE,
     keys_on_host,
@@ -75,6 +78,19 @@ def test_a_configuration_that_cannot_serve_is_put_back(mesh: Lab) -> None:
         assert files_on_host(mesh) == files
         assert server_key(mesh) == load_anchor(mesh.settings, mesh.site.name).server_key
     assert keys_on_host(mesh) == keys
+
+
+def test_a_red_gate_from_outside_shows_what_caddy_said_last(
+    mesh: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outside_gate, "PATIENCE", 1)
+    nobody = mesh.site.network.model_copy(update={"resolver": IPv4Address("127.0.0.9")})
+    elsewhere = OpenSite(mesh.site.model_copy(update={"network": nobody}), mesh.settings)
+    with pytest.raises(GateFailed) as red:
+        gate_outside.fn(elsewhere, "vps")
+    assert "The DNS server 127.0.0.9 does not answer" in red.value.message
+    said = red.value.message.partition("The last log lines of caddy:\n")[2]
+    assert '"level"' in said
 
 
 def test_a_rollout_cut_off_before_the_start_is_noticed_by_the_next(mesh: Lab) -> None:

@@ -38,9 +38,10 @@ class Stack:
     def backups(self) -> Path:
         return self.folder / "backups"
 
-    def snapshot(self) -> tuple[int, str, str]:
-        """Exit status, standard output and standard error of one asked-for snapshot."""
-        status, (out, err) = self.sidecar.exec_run(["python3", "/backup/snapshot.py"], demux=True)
+    def snapshot(self, *options: str) -> tuple[int, str, str]:
+        """Exit status, standard output and standard error of one snapshot."""
+        command = ["python3", "/backup/snapshot.py", *options]
+        status, (out, err) = self.sidecar.exec_run(command, demux=True)
         return status, (out or b"").decode().strip(), (err or b"").decode().strip()
 
     def verified(self, snapshot: str) -> tuple[Manifest, Path]:
@@ -176,7 +177,7 @@ def test_a_missing_key_makes_no_snapshot_and_is_told(stack: Stack, name: str) ->
     key, away = stack.folder / "data" / name, stack.folder / "away"
     before = stack.archives()
     key.rename(away)
-    status, output, errors = stack.snapshot()
+    status, output, errors = stack.snapshot("--own")
     told = (stack.backups / "last-error").read_text()
     away.rename(key)
 
@@ -205,7 +206,7 @@ def test_a_stopped_server_makes_no_snapshot_and_is_told(stack: Stack) -> None:
 def test_a_write_that_fails_leaves_no_half_snapshot(stack: Stack) -> None:
     """A file size limit stands in for a full disk: the same error, at the same calls."""
     before = stack.archives()
-    script = "ulimit -f 4; python3 /backup/snapshot.py"
+    script = "ulimit -f 4; python3 /backup/snapshot.py --own"
     status, output = stack.sidecar.exec_run(["sh", "-c", script])
     assert (status, stack.archives()) == (1, before), output
     assert "no snapshot was written" in (stack.backups / "last-error").read_text()

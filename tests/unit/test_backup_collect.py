@@ -43,7 +43,7 @@ def test_a_host_in_order_has_no_problems() -> None:
         ({"fresh": None, "fresh_error": "\x1b[2Jall is well\n"}, "made: ??2Jall is well?"),
         (
             {"last_error": "2026-11-24 11:30:00 UTC: the disk is full"},
-            "The last snapshot before it failed: 2026-11-24 11:30:00 UTC: the disk is full",
+            "The sidecar's own last snapshot failed: 2026-11-24 11:30:00 UTC: the disk is full",
         ),
         ({"sidecar": "exited"}, "headscale-backup is exited"),
         ({"sidecar": "missing", "sidecar_started": None}, "headscale-backup is missing"),

@@ -40,7 +40,7 @@ def in_order() -> dict[str, Any]:
             "enabled": True,
             "policy": "DROP",
             "rules": wanted.ufw_tuples((PublishedPort(port=22), *PORTS)),
-            "live_policy": "DROP",
+            "live_policies": ("DROP", "DROP"),
             "live_docker": (*wanted.docker_rules(PORTS), "-j RETURN"),
         },
         "engine": {"version": "26.1.5", "live_restore": True, "log_driver": "local"},

@@ -7,6 +7,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -186,11 +187,23 @@ def test_a_snapshot_that_would_lack_a_file_is_refused(tmp_path: Path, name: str)
         snapshot.copy_files(places, draft)
 
 
-def test_a_failure_is_left_for_the_flow_in_one_sentence(tmp_path: Path) -> None:
-    snapshot.note_failure(tmp_path, "noise_private.key is missing: no snapshot was written.")
+@pytest.mark.parametrize("own", [True, False])
+def test_a_failure_of_the_loop_is_left_for_the_flow_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    def refuse(_: snapshot.Places) -> str:
+        raise OSError(28, "No space left on device")
 
-    (line,) = (tmp_path / "last-error").read_text().splitlines()
-    assert line.endswith("UTC: noise_private.key is missing: no snapshot was written.")
+    monkeypatch.setattr(snapshot, "take", refuse)
+    monkeypatch.setattr(snapshot, "Places", partial(snapshot.Places, backups=tmp_path))
+    assert snapshot.main(own=own) == 1
+    left = tmp_path / "last-error"
+    assert left.exists() == own  # who asks is told directly
+    if own:
+        (line,) = left.read_text().splitlines()
+        assert line.endswith(
+            "UTC: OSError: [Errno 28] No space left on device: no snapshot was written."
+        )
 
 
 def test_the_program_needs_nothing_but_the_standard_library() -> None:

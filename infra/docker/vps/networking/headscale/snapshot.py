@@ -1,6 +1,7 @@
 """Takes one snapshot of Headscale, with a manifest of what it holds, and prints its id.
 
-Runs on the host in the sidecar, by the hour (backup.sh) and when asked; standard library only.
+Runs on the host in the sidecar, by the hour (backup.sh, with --own) and when asked; standard
+library only. How an own one ended is left beside the snapshots: `last-own`, or `last-error`.
 The manifest is taken from the *live* server and database, the files are copies: a copy that
 lost something contradicts its manifest. Its form is infra/model/snapshot.py.
 """
@@ -44,20 +45,25 @@ class Places(NamedTuple):
     image: str = ""
 
 
-def main() -> int:
+def main(*, own: bool) -> int:
     places = Places(
         server=os.environ.get("HEADSCALE_URL", Places().server),
         image=os.environ.get("MESHKEEPER_IMAGE", ""),
     )
     try:
-        print(take(places))
+        taken = take(places)
     except Exception as error:  # noqa: BLE001 - whatever it was, the next flow has to see it
         sentence = f"{error}"
         if not isinstance(error, SnapshotError):
             sentence = f"{type(error).__name__}: {error}: no snapshot was written."
-        note_failure(places.backups, sentence)
+        if own:
+            when = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+            note(places.backups / "last-error", f"{when}: {sentence[:500]}")
         print(sentence, file=sys.stderr)
         return 1
+    if own:
+        note(places.backups / "last-own", taken)
+    print(taken)
     return 0
 
 
@@ -292,13 +298,13 @@ def pack(folder: Path, archive: Path, mtime: int) -> None:
                 tar.addfile(member, stream)
 
 
-def note_failure(backups: Path, sentence: str) -> None:
-    """Leave the reason where the flow looks for it."""
+def note(path: Path, line: str) -> None:
+    """Leave a line where the flow looks for it; a full disk is no reason to end otherwise."""
     with contextlib.suppress(OSError):
-        draft = backups / ".last-error"
-        draft.write_text(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {sentence[:500]}\n")
-        draft.replace(backups / "last-error")
+        draft = path.with_name(f".{path.name}")
+        draft.write_text(f"{line}\n")
+        draft.replace(path)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(own="--own" in sys.argv[1:]))

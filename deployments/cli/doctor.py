@@ -26,10 +26,11 @@ def run(arguments: Namespace) -> Answer:
         checks += checks_of_site(settings, site)
     good = all(check.ok for check in checks)
     data = {"ok": good, "checks": [{"ok": check.ok, **check._asdict()} for check in checks]}
-    lines = "\n".join(_lines(check) for check in checks)
+    width = max(len(check.name) for check in checks)
+    lines = "\n".join(_lines(check, width) for check in checks)
     return Answer(lines, data, code or (0 if good else CouldNotRun.exit_code))
 
 
-def _lines(check: Check) -> str:
-    line = f"{'✓' if check.ok else '✗'} {check.name:<14} {check.found}"
+def _lines(check: Check, width: int) -> str:
+    line = f"{'✓' if check.ok else '✗'} {check.name:<{width}}  {check.found}"
     return line if check.ok else f"{line}\n    → {check.todo}"

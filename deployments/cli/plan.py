@@ -54,7 +54,7 @@ def plan_target(target: Target) -> Seen:
     images = sorted({image for stack in stacks.values() for image in stack.images})
     with way_in(target) as session:
         seen = observe(session, query(site, host, stacks))
-    of_host: Plan[Any] = plan_host(site.hosts[host], published_ports(site, host), seen.host)
+    of_host: Plan[Any] = plan_host(host, site.hosts[host], published_ports(site, host), seen.host)
     ids = recorded_ids(target.settings, site.name, images)
     found = [of_host, *plans(stacks, ids, seen).values()]
     if "headscale" in stacks:

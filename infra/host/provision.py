@@ -64,7 +64,9 @@ def look(target: Target) -> Outlook:
     host = target.site.hosts[target.host]
     with way_in(target) as session:
         observation = observe(session, ObserveRequest(admin=host.admin))
-        plan = plan_host(host, published_ports(target.site, target.host), observation.host)
+        plan = plan_host(
+            target.host, host, published_ports(target.site, target.host), observation.host
+        )
         machine = observation.host.machine
         return Outlook(plan, machine, session.round_trips, session.login.user)
 

@@ -25,7 +25,9 @@ MANAGED_FILES = wanted.MANAGED_FILES
 _UTC = ("", "Etc/UTC", "UTC")
 
 
-def plan_host(host: Host, ports: tuple[PublishedPort, ...], state: HostState) -> Plan[HostChange]:
+def plan_host(
+    name: str, host: Host, ports: tuple[PublishedPort, ...], state: HostState
+) -> Plan[HostChange]:
     """What brings the host to its wanted state; `ports` are those its stacks publish.
 
     First the way in that stays (admin), then the old one's end (sshd), then the firewall, and
@@ -33,7 +35,7 @@ def plan_host(host: Host, ports: tuple[PublishedPort, ...], state: HostState) ->
     """
     if (state.os, state.os_version) != ("debian", "13"):
         raise BadInput(
-            f"{host.address} runs {state.os or 'an unknown system'} {state.os_version}; "
+            f"{name} ({host.address}) runs {state.os or 'an unknown system'} {state.os_version}; "
             "meshkeeper keeps Debian 13.",
             "Install Debian 13 on it (Debian 12 has no Compose 2 of its own).",
         )
@@ -45,7 +47,7 @@ def plan_host(host: Host, ports: tuple[PublishedPort, ...], state: HostState) ->
         *_firewall(ports, state),
         *_docker(host, state),
     )
-    return Plan(target=host.address, changes=changes)
+    return Plan(target=name, changes=changes)
 
 
 def _packages(state: HostState) -> Iterable[InstallPackages]:

@@ -73,7 +73,7 @@ def test_the_doctor_finds_nothing_amiss(mesh: Lab) -> None:
 
 def test_the_observer_finds_only_the_declared_ports_open(mesh: Lab) -> None:
     scan = mesh.observer.check(
-        "nmap", "-Pn", "-n", "-p-", "--open", "--min-rate", "3000", "--max-retries", "2",
+        "nmap", "-Pn", "-n", "-p-", "--open", "--min-rate", "10000", "--max-retries", "1",
         "-oG", "-", mesh.plan.place("vps"),
         timeout=180,
     )  # fmt: skip

@@ -63,9 +63,9 @@ def test_the_plan_for_a_host_that(path: Path) -> None:
     host, state = Host(**HOST | case.get("host", {})), observed(case["state"])
     if "error" in case:
         with pytest.raises(BadInput, match=case["error"]):
-            plan_host(host, PORTS, state)
+            plan_host("vps", host, PORTS, state)
         return
-    plan = plan_host(host, PORTS, state)
+    plan = plan_host("vps", host, PORTS, state)
     assert [f"{c.item}: {c.summary}" for c in plan.changes] == case["plan"], case["because"]
     if "detail" in case:
         assert plan.changes[0].detail == case["detail"]
@@ -77,5 +77,5 @@ def test_there_are_cases() -> None:
 
 def test_the_same_host_gives_the_same_plan() -> None:
     bare = json.loads((CASES[0].parent / "bare.json").read_text())["state"]
-    plans = [plan_host(Host(**HOST), PORTS, observed(bare)) for _ in range(2)]
+    plans = [plan_host("vps", Host(**HOST), PORTS, observed(bare)) for _ in range(2)]
     assert plans[0].digest == plans[1].digest

@@ -1,10 +1,11 @@
 """Rolling out: plan from one look, apply in order, gate, and put everything back when it is red."""
 
+import logging
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from flows.definition import site_flow
-from infra.errors import CouldNotRun, Failed, GateFailed
+from infra.errors import CouldNotRun, Failed, GateFailed, MeshkeeperError
 from infra.model.mesh import MeshPlan
 from infra.model.request import RolloutRequest, StackName
 from infra.model.stack import Applied, Check, RenderedStack, RolloutReport, StackPlan
@@ -13,6 +14,8 @@ from infra.rollout.report import markdown
 from tasks import rollout as steps
 from tasks.report import publish_report
 from tasks.site import OpenSite, open_site
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -31,13 +34,14 @@ def rollout(request: RolloutRequest) -> RolloutReport:
     stacks = wanted_stacks(opened.site, request.stacks)
     planned = plan_all(opened, stacks)
     progress = Progress()
+    for name, plan in planned.stacks.items():
+        if any(change.kind == "ship" for change in plan.changes):
+            progress.applied.append(steps.send_images(opened, stacks[name], plan))
     try:
         for name, plan in planned.stacks.items():
-            if not plan.empty:
-                bring(opened, stacks[name], plan, progress)
-        if progress.touched:
-            progress.checks += steps.gate_outside(opened, opened.site.stacks.headscale.host)
-    except (Failed, CouldNotRun) as error:
+            bring(opened, stacks[name], plan, progress)
+        progress.checks += steps.gate_outside(opened, opened.site.stacks.headscale.host)
+    except Exception as error:
         if not progress.touched:
             raise
         raise GateFailed(*told(error, all_back(opened, progress))) from error
@@ -69,12 +73,14 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Planne
 
 
 def bring(opened: OpenSite, stack: RenderedStack, plan: StackPlan, progress: Progress) -> None:
-    """One stack to its wanted state; it counts as touched from the first file on."""
-    if any(change.kind == "ship" for change in plan.changes):
-        progress.applied.append(steps.send_images(opened, stack, plan))
-    progress.touched.append(stack)
-    progress.applied.append(steps.write_files(opened, stack, plan))
-    progress.applied.append(steps.start(opened, stack, plan))
+    """One stack to its wanted state; it counts as touched from the first file on.
+
+    The gate is asked also where nothing differs: what is in order must serve, too.
+    """
+    if not plan.empty:
+        progress.touched.append(stack)
+        progress.applied.append(steps.write_files(opened, stack, plan))
+        progress.applied.append(steps.start(opened, stack, plan))
     progress.checks += steps.gate_on_host(opened, stack)
 
 
@@ -91,10 +97,13 @@ def all_back(opened: OpenSite, progress: Progress) -> list[str]:
     return problems
 
 
-def told(error: Failed | CouldNotRun, problems: list[str]) -> tuple[str, str]:
+def told(error: Exception, problems: list[str]) -> tuple[str, str]:
     """Message and hint of a rollout that failed."""
     back = "\n".join(problems) or "Files and images are back as they were before."
-    return f"{error.message}\n{back}", error.hint
+    if isinstance(error, MeshkeeperError):
+        return f"{error.message}\n{back}", error.hint
+    log.error("The rollout broke", exc_info=error)
+    return f"The rollout itself broke ({type(error).__name__}); its log tells where.\n{back}", ""
 
 
 def complete(

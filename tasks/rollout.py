@@ -13,7 +13,7 @@ from infra.model.anchor import Anchor, Canary
 from infra.model.observation import Observation, ObserveRequest
 from infra.model.stack import Applied, Check, RenderedStack, StackPlan
 from infra.rollout import apply, files
-from infra.rollout.identity import pin, require_pinned
+from infra.rollout.identity import announce_policy, pin, require_pinned
 from infra.rollout.local_gate import gate_locally, server_key
 from infra.rollout.outside_gate import gate_from_outside
 from infra.rollout.pins import record_ids
@@ -46,6 +46,8 @@ def send_images(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> Appl
 @retried_step(name="write files", task_run_name="write files of {stack.name} on {stack.host}")
 def write_files(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> Applied:
     began = time.monotonic()
+    if stack.name == "headscale":
+        announce_policy(opened.settings, opened.site, stack)
     with connect(admin_login(opened.settings, opened.site, stack.host)) as session:
         apply.write(session, stack, plan)
     return _applied(stack, "files", plan, began)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from deployments.cli.check import Check, attempt
-from infra.access.anchor import canary_state_path, load_anchor
+from infra.access.anchor import canary_key, load_anchor
 from infra.access.names import addresses
 from infra.access.restic import RepositoryMissing
 from infra.backup.store import site_repository, tags
@@ -96,7 +96,7 @@ def _anchor(settings: Settings, site: Site) -> str:
     anchor = load_anchor(settings, site.name)
     if anchor.server_key is None:
         return "nothing is pinned yet, the first rollout does it"
-    if anchor.canary is None or not canary_state_path(settings, site.name).exists():
+    if canary_key(settings, site.name) is None:
         raise CouldNotRun(
             "The canary's state is not here, so no drill can prove a login.",
             "Run 'meshkeeper rollout', which enrols it anew.",

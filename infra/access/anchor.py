@@ -26,10 +26,10 @@ def canary_state_path(settings: Settings, site: str) -> Path:
     return settings.site_dir(site) / "canary.state"
 
 
-def has_canary(settings: Settings, site: str) -> bool:
-    """Whether this machine knows the canary and has its state."""
+def canary_key(settings: Settings, site: str) -> str | None:
+    """The node key of the canary whose state this machine has."""
     known = load_anchor(settings, site).canary
-    return known is not None and canary_state_path(settings, site).exists()
+    return known.node_key if known and canary_state_path(settings, site).exists() else None
 
 
 def load_anchor(settings: Settings, site: str) -> Anchor:

@@ -150,7 +150,9 @@ class Repository:
             raise self._error(arguments[0], error) from None
 
     def _environment(self) -> dict[str, str]:
-        return os.environ | {
+        # A person's own RESTIC_… would go before ours: a password file, say, before the password.
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("RESTIC_")}
+        return inherited | {
             "RESTIC_REPOSITORY": self.location,
             **{name: secret.get_secret_value() for name, secret in self._secrets.items()},
             "RESTIC_CACHE_DIR": str(self._cache),

@@ -111,8 +111,15 @@ def sidecar_problems(report: HostReport, interval_minutes: int, now: datetime) -
 
 
 def freshness_problems(report: HostReport, newest_stored: SnapshotId | None) -> list[str]:
-    """What is called fresh must be newer than all that we have."""
-    if report.fresh is None or newest_stored is None or report.fresh > newest_stored:
+    """What is called fresh must be there to be fetched, and newer than all that we have."""
+    if report.fresh is None:
+        return []
+    if report.fresh not in report.snapshots:
+        return [
+            f"The host says that it made {report.fresh}, which is not among its snapshots: does"
+            " the sidecar write to another folder than the one that is looked at?"
+        ]
+    if newest_stored is None or report.fresh > newest_stored:
         return []
     return [
         f"The host calls {report.fresh} fresh, which is not newer than {newest_stored} in the"

@@ -96,11 +96,16 @@ def policy_problems(found: str | None, manifest: Manifest, anchor: Anchor) -> li
 def _in_force(policies: tuple[RolledOutPolicy, ...], moment: datetime) -> set[str]:
     """The policies that a snapshot of this moment may hold; none where we don't know.
 
-    A policy is pinned some minutes after it was put in force, by another clock than the host's.
+    A policy is pinned some minutes after it was put in force, by another clock than the host's;
+    one whose rollout was cut off may be in force, and so may the one before it.
     """
     begun = [policy for policy in policies if policy.since <= moment + ROLLOUT_TIME]
-    settled = [policy for policy in begun if policy.since <= moment - ROLLOUT_TIME]
-    return {policy.sha256 for policy in begun[max(0, len(settled) - 1) :]}
+    settled = [
+        number
+        for number, policy in enumerate(begun)
+        if policy.confirmed and policy.since <= moment - ROLLOUT_TIME
+    ]
+    return {policy.sha256 for policy in begun[max(settled, default=0) :]}
 
 
 def anchor_problems(manifest: Manifest, anchor: Anchor) -> list[str]:

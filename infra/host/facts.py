@@ -275,11 +275,16 @@ def mesh_state(database: str | None) -> dict[str, Any] | None:
         try:
             mesh = sqlite3.connect("file:" + database + "?" + mode, uri=True, timeout=5)
             names = mesh.execute("SELECT name FROM users WHERE deleted_at IS NULL").fetchall()
-            tagged = mesh.execute("SELECT tags FROM nodes WHERE deleted_at IS NULL").fetchall()
+            nodes = mesh.execute(
+                "SELECT node_key, tags FROM nodes WHERE deleted_at IS NULL"
+            ).fetchall()
         except sqlite3.Error:
             continue
-        tags = {tag for (text,) in tagged for tag in json.loads(text or "null") or []}
-        return {"users": [name for (name,) in names if name], "tags": sorted(tags)}
+        tagged: dict[str, list[str]] = {}
+        for key, tags in nodes:
+            for tag in json.loads(tags or "null") or []:
+                tagged.setdefault(tag, []).append(key)
+        return {"users": [name for (name,) in names if name], "tagged": tagged}
     return None
 
 

@@ -51,9 +51,11 @@ def enrol_canary(site: Site, settings: Settings, session: Session) -> Canary:
     remove_tagged_nodes(session, CANARY_TAG)
     with _workplace(settings, site) as workplace:
         _prepare(workplace, site.network, new_tag_key(session, CANARY_TAG))
-        address = _joined(workplace, site)
+        key, address = _joined(workplace, site)
         write_private(canary_state_path(settings, site.name), (workplace / STATE).read_bytes())
-    canary = Canary(node_name=NODE_NAME, address=address, enrolled_at=datetime.now(UTC))
+    canary = Canary(
+        node_name=NODE_NAME, node_key=key, address=address, enrolled_at=datetime.now(UTC)
+    )
     update_anchor(settings, site.name, lambda known: known.model_copy(update={"canary": canary}))
     return canary
 
@@ -80,8 +82,8 @@ def _prepare(workplace: Path, network: Network, key: SecretStr) -> None:
         (workplace / RESOLVER).write_text(f"nameserver {network.resolver}\n")
 
 
-def _joined(workplace: Path, site: Site) -> str:
-    """Run tailscaled until the node is online, and stop it; returns its mesh address (IPv4)."""
+def _joined(workplace: Path, site: Site) -> tuple[str, str]:
+    """Run tailscaled until the node is online, and stop it; its node key and address (IPv4)."""
     name = f"{PREFIX}{os.getpid()}"
     with removed_when_we_end(name):
         container = _started(name, workplace, site.network)
@@ -97,10 +99,10 @@ def _joined(workplace: Path, site: Site) -> str:
             "--shields-up",
             f"--timeout={ONLINE_WITHIN}s",
         )
-        address = _address_once_online(container)
+        status = _status_once_online(container)
         # tailscaled writes its state when it ends.
         container.stop(timeout=5)
-    return address
+    return str(status["Self"]["PublicKey"]), _mesh_address(status)
 
 
 def _started(name: str, workplace: Path, network: Network) -> Container:
@@ -151,12 +153,12 @@ def _tailscaled() -> tuple[str, ...]:
     )
 
 
-def _address_once_online(container: Container) -> str:
+def _status_once_online(container: Container) -> dict[str, Any]:
     deadline = time.monotonic() + ONLINE_WITHIN
     while time.monotonic() < deadline:
-        status = json.loads(_run(container, "status", "--json"))
+        status: dict[str, Any] = json.loads(_run(container, "status", "--json"))
         if status.get("BackendState") == "Running" and status["Self"].get("Online"):
-            return _mesh_address(status)
+            return status
         time.sleep(0.2)
     raise CouldNotRun(
         f"The canary did not come online within {ONLINE_WITHIN} s.",

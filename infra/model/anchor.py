@@ -15,6 +15,7 @@ class Canary(Model):
     """The tagged node that the rollout enrolled; its secret state lies beside the anchor."""
 
     node_name: str
+    node_key: str = Field(description="`nodekey:…`, by which the server knows it.")
     address: str = Field(description="Its address in the mesh (IPv4).")
     enrolled_at: datetime = Field(description="UTC. Older snapshots don't know the canary.")
 
@@ -32,6 +33,9 @@ class RolledOutPolicy(Model):
 
     sha256: Sha256
     since: datetime
+    confirmed: bool = Field(
+        default=True, description="False: its rollout began, and nobody knows how it ended."
+    )
 
 
 class Anchor(Model):

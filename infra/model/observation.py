@@ -53,10 +53,10 @@ class StackState(Model):
 
 
 class MeshState(Model):
-    """What Headscale's database says of users, and of the tags that nodes carry."""
+    """What Headscale's database says of users, and of nodes that carry tags."""
 
     users: Lines
-    tags: Lines
+    tagged: dict[Text, Lines] = Field(max_length=1_000, description="Node keys by tag.")
 
 
 class Observation(Model):

@@ -8,10 +8,10 @@ from infra.model.stack import CANARY_TAG
 
 
 def plan_mesh(
-    host: str, users: Iterable[str], canary_is_ours: bool, state: MeshState | None
+    host: str, users: Iterable[str], canary_key: str | None, state: MeshState | None
 ) -> MeshPlan:
-    """`canary_is_ours`: this machine has its state. `state`: None before there is a server."""
-    changes = (*_users(users, state), *_canary(canary_is_ours, state))
+    """`canary_key`: of the one whose state this machine has. `state`: None without a server."""
+    changes = (*_users(users, state), *_canary(canary_key, state))
     return MeshPlan(target=f"{host}.mesh", changes=changes)
 
 
@@ -22,9 +22,11 @@ def _users(declared: Iterable[str], state: MeshState | None) -> Iterator[MeshCha
             yield CreateUser(item="mesh.user", summary=f"create user {user}", user=user)
 
 
-def _canary(is_ours: bool, state: MeshState | None) -> Iterator[MeshChange]:
-    known = state is not None and CANARY_TAG in state.tags
-    if is_ours and known:
+def _canary(key: str | None, state: MeshState | None) -> Iterator[MeshChange]:
+    known = state.tagged.get(CANARY_TAG, ()) if state else ()
+    if known == (key,):
         return
-    why = "this machine does not have its state" if known else "the server does not know it"
+    why = "the server does not know it"
+    if known:
+        why = "the server knows another" if key else "this machine does not have its state"
     yield EnrolCanary(item="mesh.canary", summary=f"enrol the canary: {why}")

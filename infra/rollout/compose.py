@@ -4,6 +4,7 @@ import shlex
 
 from infra.access.ssh import Session
 from infra.model.stack import RenderedStack
+from infra.rollout.render import COMPOSE
 from infra.text import printable
 
 LOG_LINES, LOG_BYTES = 15, 4096
@@ -11,8 +12,11 @@ START_SECONDS = 180
 
 
 def up(stack: RenderedStack) -> str:
-    """Makes anew what differs from the compose file; fetches and builds nothing."""
-    return _compose(stack, "up", "--detach", "--no-build", "--pull", "never", "--remove-orphans")
+    """Makes anew what differs from the compose file, and no other beside it; fetches nothing."""
+    file = ("--file", str(stack.directory / COMPOSE))
+    return _compose(
+        stack, *file, "up", "--detach", "--no-build", "--pull", "never", "--remove-orphans"
+    )
 
 
 def down(stack: RenderedStack) -> str:

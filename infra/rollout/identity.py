@@ -30,18 +30,39 @@ def pin(settings: Settings, site: Site, server_key: str, headscale: RenderedStac
     anchor = load_anchor(settings, site.name)
     require_pinned(anchor, server_key)
     pins = {"server_key": server_key, "derp_key": _relay_key(site, anchor)}
-    policy = hashlib.sha256(headscale.files[f"config/{POLICY}"].content.encode()).hexdigest()
+    policy = _policy_of(headscale)
     return update_anchor(
         settings,
         site.name,
-        lambda known: known.model_copy(update={**pins, "policies": _policies(known, policy)}),
+        lambda known: known.model_copy(update={**pins, "policies": _confirmed(known, policy)}),
     )
 
 
-def _policies(anchor: Anchor, now_in_force: str) -> tuple[RolledOutPolicy, ...]:
-    if anchor.policies and anchor.policies[-1].sha256 == now_in_force:
+def announce_policy(settings: Settings, site: Site, headscale: RenderedStack) -> None:
+    """Note the policy that a rollout is about to write: killed after that, it is known all the same."""
+    policy = _policy_of(headscale)
+    update_anchor(
+        settings,
+        site.name,
+        lambda known: known.model_copy(update={"policies": _announced(known, policy)}),
+    )
+
+
+def _policy_of(headscale: RenderedStack) -> str:
+    content = headscale.files[f"config/{POLICY}"].content
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _announced(anchor: Anchor, policy: str) -> tuple[RolledOutPolicy, ...]:
+    if anchor.policies and anchor.policies[-1].sha256 == policy:
         return anchor.policies
-    return (*anchor.policies, RolledOutPolicy(sha256=now_in_force, since=datetime.now(UTC)))
+    new = RolledOutPolicy(sha256=policy, since=datetime.now(UTC), confirmed=False)
+    return (*anchor.policies, new)
+
+
+def _confirmed(anchor: Anchor, policy: str) -> tuple[RolledOutPolicy, ...]:
+    *before, last = _announced(anchor, policy)
+    return (*before, last.model_copy(update={"confirmed": True}))
 
 
 def _relay_key(site: Site, anchor: Anchor) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from infra.access.anchor import has_canary
+from infra.access.anchor import canary_key
 from infra.errors import BadInput
 from infra.model.mesh import MeshPlan
 from infra.model.observation import Observation, ObserveRequest, StackQuery
@@ -63,4 +63,4 @@ def plans(
 def mesh_plan(settings: Settings, site: Site, seen: Observation) -> MeshPlan:
     """What the mesh lacks; `seen` is the host of its server."""
     headscale = site.stacks.headscale
-    return plan_mesh(headscale.host, headscale.users, has_canary(settings, site.name), seen.mesh)
+    return plan_mesh(headscale.host, headscale.users, canary_key(settings, site.name), seen.mesh)

@@ -107,6 +107,17 @@ def cut_off(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [zero, cut_off, Path.unlink])
 @pytest.mark.parametrize("where", ["data/*/*", "index/*"])
+def test_the_shells_own_password_file_does_not_count(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").write_text("another password")
+    monkeypatch.setenv("RESTIC_PASSWORD_FILE", str(tmp_path / "other"))
+    made = Repository(str(tmp_path / "repository"), SecretStr(PASSWORD), tmp_path / "cache")
+    made.create()
+    monkeypatch.delenv("RESTIC_PASSWORD_FILE")
+    assert made.backup(folder, origin())
+
+
 def test_damaged_data_is_a_bad_backup(
     repository: Repository, folder: Path, where: str, harm: Callable[[Path], object]
 ) -> None:

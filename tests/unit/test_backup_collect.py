@@ -64,6 +64,11 @@ def test_a_loop_that_has_just_begun_gets_its_time() -> None:
     assert sidecar_problems(report(last_own=None, sidecar_started=begun), 30, NOW) != []
 
 
+def test_what_is_called_fresh_must_be_there() -> None:
+    (told,) = freshness_problems(report(snapshots={ago(60): 81_920}), ago(60))
+    assert f"says that it made {ago(0)}, which is not among its snapshots" in told
+
+
 def test_what_is_called_fresh_must_be_newer_than_all_that_is_stored() -> None:
     assert freshness_problems(report(), None) == []
     assert freshness_problems(report(), ago(60)) == []

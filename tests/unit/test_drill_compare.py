@@ -123,6 +123,17 @@ def test_a_policy_is_held_against_the_manifest_and_what_was_rolled_out(
     assert policy_problems(policy, MANIFEST, anchor) == problems
 
 
+@pytest.mark.parametrize("held", [POLICY, OTHER])
+def test_a_rollout_that_was_cut_off_makes_neither_policy_a_bad_backup(held: str) -> None:
+    known = rolled_out((POLICY, -60), (OTHER, -30))
+    cut_off = known.policies[1].model_copy(update={"confirmed": False})
+    anchor = known.model_copy(update={"policies": (known.policies[0], cut_off)})
+    manifest = MANIFEST.model_copy(
+        update={"facts": FACTS.model_copy(update={"policy_sha256": held})}
+    )
+    assert policy_problems(held, manifest, anchor) == []
+
+
 def test_a_manifest_rewritten_after_it_was_verified_is_noticed() -> None:
     before = FACTS.model_copy(update={"users": ("alice",)})
     assert anchor_problems(MANIFEST, Anchor(last_verified=verified(before))) == [

@@ -64,12 +64,13 @@ def test_users_and_tags_are_read_from_a_database_that_is_being_written(
         live.executescript(
             """
             CREATE TABLE users(name text, deleted_at datetime);
-            CREATE TABLE nodes(tags text, deleted_at datetime);
+            CREATE TABLE nodes(node_key text, tags text, deleted_at datetime);
             INSERT INTO users VALUES ('alice', NULL), ('gone', '2026-01-01'), ('', NULL);
-            INSERT INTO nodes VALUES ('["tag:c"]', NULL), (NULL, NULL), ('["tag:x"]', '2026-01-01');
+            INSERT INTO nodes VALUES ('nodekey:1', '["tag:c"]', NULL), ('nodekey:2', NULL, NULL),
+                                     ('nodekey:3', '["tag:x"]', '2026-01-01');
             """
         )
-        expected = {"users": ["alice"], "tags": ["tag:c"]}
+        expected = {"users": ["alice"], "tagged": {"tag:c": ["nodekey:1"]}}
         assert answer(ObserveRequest(admin="nobody", database=path))["mesh"] == expected
     # Closed: a WAL is gone, and its index could not be made by one who only reads.
     assert answer(ObserveRequest(admin="nobody", database=path))["mesh"] == expected

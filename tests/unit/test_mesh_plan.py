@@ -15,5 +15,5 @@ CASES = sorted((Path(__file__).parents[1] / "cases/mesh").glob("*.json"))
 def test_the_plan_for_a_mesh_with(path: Path) -> None:
     case = json.loads(path.read_text())
     state = MeshState.model_validate(case["state"]) if case["state"] else None
-    plan = plan_mesh("vps", case["users"], case["canary_is_ours"], state)
+    plan = plan_mesh("vps", case["users"], case["canary_key"], state)
     assert [f"{c.item}: {c.summary}" for c in plan.changes] == case["plan"], case["because"]

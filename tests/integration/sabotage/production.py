@@ -129,7 +129,12 @@ def lost_production(docker: DockerClient, site: Site, folder: Path) -> Productio
         server_key=facts.server_key,
         derp_key=facts.derp_key,
         policies=(RolledOutPolicy(sha256=facts.policy_sha256, since=enrolled_at),),
-        canary=Canary(node_name="meshkeeper-canary", address=canary, enrolled_at=enrolled_at),
+        canary=Canary(
+            node_name="meshkeeper-canary",
+            node_key=next(node.node_key for node in facts.nodes if node.addresses[0] == canary),
+            address=canary,
+            enrolled_at=enrolled_at,
+        ),
     )
     return Production(site, anchor, state, earlier, snapshot)
 

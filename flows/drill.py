@@ -69,7 +69,10 @@ def _proved(case: Case, phases: dict[str, float]) -> Findings:
     try:
         case = isolate(case)
         phases |= {START: time.monotonic() - began}
-        evidence += [_evidence(kind, case) for kind in IN_ISOLATION]
+        for kind in IN_ISOLATION:
+            evidence.append(_evidence(kind, case))
+            if kind is Kind.LOGIN:
+                case = case.model_copy(update={"login_seconds": evidence[-1].seconds})
         phases |= _until_online(evidence)
     except Exception as error:  # noqa: BLE001 - whatever broke says nothing of the backup
         evidence += not_isolated(why_unknown(error))

@@ -61,7 +61,7 @@ def plan(bare: Bare) -> dict[str, Any]:
 def backup(ours: Callable[[], None], bare: Bare) -> dict[str, Any]:
     """A backup's own steps against bare tools; the flow's run through Prefect comes on top.
 
-    Both let restic keep its cache, and both apply the retention.
+    Both let restic keep its cache; ours applies the retention, too.
     """
     with tempfile.TemporaryDirectory() as folder:
         bare.prepare(Path(folder))

@@ -31,7 +31,7 @@ class Bare:
         _run(["ssh", *self._options("-p"), self._place(self._login), "true"])
 
     def backup(self) -> None:
-        """`.backup` on the host, `scp`, `restic backup`, `restic forget`."""
+        """`.backup` on the host, `scp`, `restic backup`."""
         command = (
             f"sudo python3 -c {shlex.quote(self._snapshot)} && sudo chmod 644 /tmp/bench.sqlite"
         )
@@ -48,7 +48,6 @@ class Bare:
                 ]
             )
             _run([*self._restic(), "backup", "--quiet", str(copy)])
-            _run([*self._restic(), "forget", "--quiet", "--keep-last", "48", "--prune"])
 
     def prepare(self, folder: Path) -> None:
         """A restic repository of its own, which both the password and the data leave again."""

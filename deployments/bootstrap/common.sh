@@ -30,11 +30,11 @@ install() {
     say "installing from Debian: $* …"
     began=$(date +%s)
     as_root true || stop "installing $* needs root: run this as root, or let your user use sudo."
-    mkdir -p "$state"
-    log="$state/apt.log"
+    log=$(mktemp "${TMPDIR:-/tmp}/meshkeeper-apt.XXXXXX")
     (as_root apt-get update && as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@") \
         >"$log" 2>&1 </dev/null ||
         stop "installing $* failed: look at the end of $log; is Debian's package index reachable?"
+    rm -f "$log"
     say "  $(($(date +%s) - began)) s"
 }

@@ -46,7 +46,9 @@ def _status(settings: Settings) -> Answer:
         lines.append(f"UI       {status.url}")
         last = _last_runs(Api(settings.prefect_api_url))
         lines += [f"{run['ended'][:16]}Z  {run['state']:<12} {run['run']}" for run in last]
-    if not status.running:
+    if status.of_other_site:
+        lines.append(f"It runs for another site: {status.of_other_site}")
+    elif not status.running:
         lines.append("Start it with 'meshkeeper up'.")
     data = {**status._asdict(), "running": status.running, "last_runs": last}
     return Answer("\n".join(lines), data, 0 if status.running else 3)

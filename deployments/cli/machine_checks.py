@@ -38,4 +38,10 @@ def _control_plane(settings: Settings) -> Check:
     status = control_plane.status(settings)
     if status.running:
         return Check("control plane", f"runs at {status.url}")
+    if status.of_other_site:
+        return Check(
+            "control plane",
+            f"runs for another site: {status.of_other_site}",
+            "Give this site a MESHKEEPER_STATE_DIR and a MESHKEEPER_UI_PORT of its own.",
+        )
     return Check("control plane", "does not run, so no schedule is kept", "Run 'meshkeeper up'.")

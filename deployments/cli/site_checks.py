@@ -1,6 +1,7 @@
 """What `doctor` looks at for one site: its secrets, its repository, its names, its hosts."""
 
 import os
+import shutil
 import ssl
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +24,8 @@ from infra.text import counted
 PLACEHOLDER = "REPLACEWITHYOURPUBLICKEY"
 #: Seconds for the repository; restic itself asks a dead server for 15 minutes.
 PATIENCE = 30
+#: Bytes on the repository's disk: many weeks of snapshots of a small mesh.
+SPACE_NEEDED = 256 * 1024**2
 
 
 def checks_of_site(settings: Settings, site: Site) -> list[Check]:
@@ -64,6 +67,7 @@ def _present(settings: Settings, secret: SecretRef) -> str:
 
 def _repository(settings: Settings, site: Site) -> str:
     repository = site_repository(settings, site)
+    _refuse_read_only(Path(repository.location))
     try:
         stored = repository.snapshots(tags(site.name), timeout=PATIENCE)
     except RepositoryMissing:
@@ -71,6 +75,16 @@ def _repository(settings: Settings, site: Site) -> str:
             raise
         return f"{repository}: not there yet, the first backup makes it"
     return f"{repository} opens with the password: {counted(len(stored), 'snapshot')}"
+
+
+def _refuse_read_only(place: Path) -> None:
+    """A repository on a disk of this machine, that is; of all others only a backup tells."""
+    if place.is_dir() and os.statvfs(place).f_flag & os.ST_RDONLY:
+        raise CouldNotRun(f"{place} is on a disk that is mounted read-only.", "Mount it to write.")
+    if place.is_dir() and not os.access(place, os.W_OK):
+        raise CouldNotRun(f"You may not write to {place}.", "Make it your own: chown.")
+    if place.is_dir() and (free := shutil.disk_usage(place).free) < SPACE_NEEDED:
+        raise CouldNotRun(f"Only {free // 1024**2} MiB are free at {place}.", "Make room there.")
 
 
 def _roots(site: Site) -> list[Check]:

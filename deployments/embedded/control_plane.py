@@ -13,7 +13,7 @@ from typing import NamedTuple
 from deployments.embedded import processes, recovery
 from deployments.embedded.api import Api
 from deployments.embedded.environment import control_plane_environment
-from infra.errors import CouldNotRun
+from infra.errors import BadInput, CouldNotRun
 from infra.model.site import Site
 from infra.settings import CONTROL_PLANE_MARK, Settings
 
@@ -30,10 +30,11 @@ class Status(NamedTuple):
     worker: int | None
     healthy: bool
     url: str
+    of_other_site: str = ""
 
     @property
     def running(self) -> bool:
-        return bool(self.healthy and self.server and self.worker)
+        return bool(self.healthy and self.server and self.worker and not self.of_other_site)
 
 
 def status(settings: Settings) -> Status:
@@ -44,15 +45,29 @@ def status(settings: Settings) -> Status:
         worker=worker.pid if worker else None,
         healthy=bool(server) and Api(settings.prefect_api_url).healthy(),
         url=settings.prefect_api_url.removesuffix("/api"),
+        of_other_site=_other_site(settings),
     )
+
+
+def _other_site(settings: Settings) -> str:
+    """The site file that this state directory's control plane runs for, if it is not ours."""
+    sites = {record.site for role in ROLES if (record := _record(settings, role))}
+    return next(iter(sites - {str(settings.site)}), "")
 
 
 def up(settings: Settings, site: Site) -> Status:
     """Start what does not run, register the site's deployments, and wait until all is healthy.
 
-    Raises CouldNotRun when the port is taken, or a part does not come up.
+    Raises BadInput when another site's runs there; CouldNotRun when the port is taken, or a part
+    does not come up.
     """
     with _alone(settings):
+        if other := _other_site(settings):
+            raise BadInput(
+                f"The control plane of {other} runs in {settings.state}.",
+                "Stop it by `meshkeeper down`, or give this site a MESHKEEPER_STATE_DIR and a "
+                "MESHKEEPER_UI_PORT of its own in meshkeeper.env beside its file.",
+            )
         api = Api(settings.prefect_api_url)
         if not _serves(settings, api):
             _stop_all(settings)
@@ -77,10 +92,7 @@ def down(settings: Settings) -> list[str]:
 
 
 def _serves(settings: Settings, api: Api) -> bool:
-    """Whether server (and worker, if any) run for this very site file."""
-    records = [_record(settings, role) for role in ROLES]
-    for_this_site = all(record is None or record.site == str(settings.site) for record in records)
-    return bool(records[0]) and for_this_site and api.healthy()
+    return bool(_record(settings, "server")) and api.healthy()
 
 
 def _start_server(settings: Settings, api: Api) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import Field
+
 from infra.drill.world import World
 from infra.model.anchor import Anchor
 from infra.model.base import Model
@@ -27,6 +29,7 @@ class Case(Model):
     world: World
     client_image: str = ""
     server_problem: str = ""
+    login_seconds: float = Field(default=0.0, description="How long the first client took.")
 
     @property
     def manifest(self) -> Manifest:

@@ -18,6 +18,8 @@ from infra.drill.world import World
 from infra.errors import StepFailed
 from infra.model.base import Model
 
+#: For each container.
+MEMORY = "512m"
 #: Bytes that one command in a container may print.
 OUTPUT_LIMIT = 4 * 1024 * 1024
 #: An address that no route leads to (RFC 5737): Docker's resolver may forward nothing to the
@@ -77,8 +79,8 @@ _HARDENED: dict[str, Any] = {
     "tmpfs": {"/tmp": "size=64m,mode=1777", "/run": "size=16m"},  # noqa: S108 (a mount point)
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges"],
-    "mem_limit": "512m",
-    "memswap_limit": "512m",
+    "mem_limit": MEMORY,
+    "memswap_limit": MEMORY,
     "nano_cpus": 1_000_000_000,
     "pids_limit": 256,
     "healthcheck": {"test": ["NONE"]},
@@ -161,6 +163,10 @@ def is_running(world: World, role: str) -> bool:
         return bool(engine().containers.get(world.named(role)).status == "running")
     except NotFound:
         return False
+
+
+def ended_for_lack_of_memory(world: World, role: str) -> bool:
+    return bool(engine().containers.get(world.named(role)).attrs["State"]["OOMKilled"])
 
 
 def remove(world: World, role: str) -> None:

@@ -5,16 +5,25 @@ import time
 from pathlib import Path
 
 from infra.drill.config import CONFIG_PATH, DRILL_MAP, HOME, drill_map, isolated_config
-from infra.drill.containers import Recipe, create, execute, is_running, last_words, put
+from infra.drill.containers import (
+    MEMORY,
+    Recipe,
+    create,
+    ended_for_lack_of_memory,
+    execute,
+    is_running,
+    last_words,
+    put,
+)
 from infra.drill.world import World
-from infra.errors import BackupFailed, StepFailed
+from infra.errors import BackupFailed, CouldNotRun, StepFailed
 from infra.model.snapshot import CONFIG, REQUIRED_FILES
 
 #: The first restore of the snapshot, and the one that replaces it beneath a running client.
 RESTORED, SUCCESSOR = "headscale", "headscale-successor"
 
 #: Seconds; measured: a good one is healthy after 1 s.
-START_LIMIT = 20.0
+START_LIMIT = 60.0
 _PAUSE = 0.1
 
 _IMAGE = re.compile(r"^headscale/headscale:[0-9]+\.[0-9]+\.[0-9]+\Z")
@@ -54,10 +63,18 @@ def _config(path: Path) -> bytes:
 
 
 def wait_healthy(world: World, role: str) -> str:
-    """Wait until the server answers; returns why it doesn't, or an empty string."""
+    """Wait until the server answers; returns why it ended, or an empty string.
+
+    Raises CouldNotRun for one that still runs, or that this machine ended: slowness and a lack of
+    memory are not the backup's.
+    """
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline:
         if not is_running(world, role):
+            if ended_for_lack_of_memory(world, role):
+                raise CouldNotRun(
+                    f"The restored server needs more than {MEMORY}.", "Give a drill more memory."
+                )
             return f"it ended: {last_words(world, role)}"
         try:
             execute(world, role, ("headscale", "health"))
@@ -65,4 +82,8 @@ def wait_healthy(world: World, role: str) -> str:
             time.sleep(_PAUSE)
         else:
             return ""
-    return f"it was not healthy after {START_LIMIT:.0f} s: {last_words(world, role)}"
+    raise CouldNotRun(
+        f"The restored server runs, but was not healthy after {START_LIMIT:.0f} s: "
+        f"{last_words(world, role)}",
+        "Is this machine busy? Try again.",
+    )

@@ -35,7 +35,7 @@ WANTS = "/etc/systemd/system/multi-user.target.wants"
 
 
 def main(request: dict[str, Any]) -> None:
-    programs = start_programs(request["packages"])
+    programs = start_programs(request["packages"], request["admin"])
     answer = {
         "stacks": {stack["project"]: stack_state(stack) for stack in request["stacks"]},
         "images": image_ids(request["images"]),
@@ -49,7 +49,7 @@ def main(request: dict[str, Any]) -> None:
         "os_version": os_release.get("VERSION_ID", ""),
         "packages": installed(outputs["dpkg"]),
         "admin": account(request["admin"]),
-        "sshd": sshd_settings(outputs["sshd"]),
+        "sshd": sshd_settings(outputs["sshd"] + outputs["sshd of the admin"]),
         "files": {path: read(path) for path in request["files"] if os.path.isfile(path)},
         "timezone": os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2],
         "enabled": sorted(os.listdir(WANTS)) if os.path.isdir(WANTS) else [],
@@ -63,11 +63,14 @@ def main(request: dict[str, Any]) -> None:
 # Programs: all are started first, and do their work while files are read.
 
 
-def start_programs(packages: list[str]) -> dict[str, Program | None]:
+def start_programs(packages: list[str], admin: str) -> dict[str, Program | None]:
+    # From an address that is in no local network: what `Match` blocks make of such a login counts.
+    outside = ",host=outside.invalid,addr=192.0.2.1"
     query = ["-W", "-f", "${db:Status-Abbrev}${Package} ${Version}\n", *packages]
     return {
         "dpkg": start("/usr/bin/dpkg-query", query),
-        "sshd": start("/usr/sbin/sshd", ["-T"]),
+        "sshd": start("/usr/sbin/sshd", ["-T", "-C", "user=root" + outside]),
+        "sshd of the admin": start("/usr/sbin/sshd", ["-T", "-C", "user=" + admin + outside]),
         "iptables": start("/usr/sbin/iptables", ["-w", "5", "-S"]),
         "ip6tables": start("/usr/sbin/ip6tables", ["-w", "5", "-S", "INPUT"]),
     }
@@ -115,13 +118,17 @@ def sshd_settings(listing: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for line in listing.splitlines():
         key, _, value = line.partition(" ")
-        found.setdefault(key, []).append(value)
+        values = found.setdefault(key, [])
+        if value not in values:
+            values.append(value)
     keys = (
         "port",
         "permitrootlogin",
         "passwordauthentication",
         "kbdinteractiveauthentication",
         "pubkeyauthentication",
+        "authorizedkeysfile",
+        "authorizedkeyscommand",
     )
     return {key: found[key] for key in keys if key in found}
 

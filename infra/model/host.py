@@ -69,7 +69,8 @@ class HostState(Model):
     packages: dict[Text, Text] = Field(description="Installed version of those asked for.")
     admin: Account | None
     sshd: Annotated[dict[Text, Lines], AfterValidator(_with_ports)] = Field(
-        description="Effective settings, as `sshd -T` prints them."
+        description="Effective settings for root and the admin from outside, as `sshd -T -C` "
+        "prints them; where the two differ, both."
     )
     files: dict[Text, FileContent] = Field(description="Text of those asked for that exist.")
     timezone: Text

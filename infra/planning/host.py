@@ -102,7 +102,7 @@ def _foreign_keys(host: Host, state: HostState) -> str:
 
 def _sshd(state: HostState) -> Iterable[HardenSshd]:
     wrong = {
-        key: state.sshd.get(key, ("unset",))[0]
+        key: " and ".join(state.sshd.get(key, ("unset",)))
         for key, value in wanted.SSHD_SETTINGS.items()
         if state.sshd.get(key) != (value,)
     }

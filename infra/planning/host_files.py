@@ -17,6 +17,8 @@ SSHD_SETTINGS = {
     "passwordauthentication": "no",
     "kbdinteractiveauthentication": "no",
     "pubkeyauthentication": "yes",
+    "authorizedkeysfile": ".ssh/authorized_keys",
+    "authorizedkeyscommand": "none",
 }
 _NOTE = "# Written by meshkeeper: what is changed here by hand is put back.\n"
 BEGIN, END = "# BEGIN meshkeeper", "# END meshkeeper"
@@ -32,6 +34,8 @@ def sshd_text() -> str:
         "PasswordAuthentication no\n"
         "KbdInteractiveAuthentication no\n"
         "PubkeyAuthentication yes\n"
+        "AuthorizedKeysFile .ssh/authorized_keys\n"
+        "AuthorizedKeysCommand none\n"
     )
 
 

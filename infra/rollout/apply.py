@@ -1,9 +1,10 @@
 """Brings one stack to its wanted state, or back to the one it had."""
 
+import platform
 from collections.abc import Iterator
 
 from infra.access.ssh import Session
-from infra.errors import GateFailed, StepFailed
+from infra.errors import CouldNotRun, GateFailed, StepFailed
 from infra.images.ship import ship_images
 from infra.model.stack import (
     Check,
@@ -19,7 +20,17 @@ from infra.rollout.local_gate import gate_locally
 
 
 def send_images(session: Session, plan: StackPlan) -> None:
-    """Stream the images that the host lacks into its engine."""
+    """Stream the images that the host lacks into its engine.
+
+    Raises CouldNotRun for a host with another kind of processor than ours.
+    """
+    theirs = session.check("ask for its processor", "uname -m").decode(errors="replace").strip()
+    if theirs != platform.machine():
+        raise CouldNotRun(
+            f"{session.login.name} has another processor ({theirs[:20]}) than this machine "
+            f"({platform.machine()}), for which the images are.",
+            "Run meshkeeper on a machine of the host's kind.",
+        )
 
     def load(chunks: Iterator[bytes]) -> None:
         session.send("docker load", session.as_root("docker load --quiet"), chunks)

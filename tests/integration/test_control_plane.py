@@ -148,6 +148,21 @@ def test_a_taken_port_is_told_in_one_sentence(site_of_a_dead_host: Any, tmp_path
     assert answer["message"] == f"Port {port} on 127.0.0.1 is taken by another program."
 
 
+def test_another_site_does_not_take_a_running_control_plane_away(
+    control_plane: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "site.yaml").write_text(control_plane.site.read_text())
+    settings = control_plane.site.with_name("meshkeeper.env").read_text()
+    (tmp_path / "meshkeeper.env").write_text(settings)
+    other = type(control_plane)(tmp_path / "site.yaml", control_plane.state, control_plane.port)
+    code, answer = other.call("up")
+    assert (code, answer["error"]) == (2, "BadInput")
+    assert str(control_plane.site) in answer["message"]
+    code, answer = other.call("status")
+    assert (code, answer["of_other_site"]) == (3, str(control_plane.site))
+    assert control_plane.call("status")[0] == 0
+
+
 def test_down_stops_all_of_this_control_plane_and_nothing_else(control_plane: Any) -> None:
     code, answer = control_plane.call("down")
     assert (code, answer["stopped"]) == (0, ["worker", "server"])

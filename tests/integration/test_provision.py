@@ -160,6 +160,26 @@ def test_a_port_opened_by_hand_is_closed_again(lab: Lab, provisioned) -> None:
     require_in_order(provisioned.target)
 
 
+def test_a_match_block_that_lets_root_in_is_seen(provisioned) -> None:
+    path = "/etc/ssh/sshd_config.d/99-match.conf"
+    provisioned.machine.write(path, b"Match User root\n  PermitRootLogin yes\n")
+    try:
+        (change,) = look(provisioned.target).plan.changes
+    finally:
+        provisioned.machine.check("rm", path)
+    assert (change.item, change.detail) == ("host.sshd", "permitrootlogin is yes and no now")
+
+
+def test_a_key_in_another_file_lets_nobody_in(provisioned, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    keys = "/home/linuxuser/.ssh/authorized_keys2"
+    provisioned.machine.write(keys, f"{ensure_ssh_key(foreign)}\n".encode(), 0o644)
+    login = provisioned.target.admin.model_copy(update={"key_file": foreign})
+    with pytest.raises(LoginRefused), connect(login):
+        pass
+    provisioned.machine.check("rm", keys)
+
+
 def test_ipv6_opened_by_hand_is_closed_again(provisioned) -> None:
     provisioned.machine.check("ip6tables", "-P", "INPUT", "ACCEPT")
     assert change_next(provisioned.target) == ("host.firewall",)

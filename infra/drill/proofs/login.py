@@ -15,7 +15,10 @@ def prove(case: Case) -> Evidence:
     enrolled = canary_of(case)
     expected = f"{enrolled.node_name} online with {enrolled.address}"
     canary.start(case.world, _ROLE, case.client_image, case.canary_state)
-    problem = canary.wait_online(case.world, _ROLE, enrolled.address, server.RESTORED)
+    wanted = canary.Wanted(
+        server=server.RESTORED, address=enrolled.address, limit=canary.LOGIN_LIMIT
+    )
+    problem = canary.wait_online(case.world, _ROLE, wanted)
     # Two clients with one node key would fight; the next proof starts its own.
     remove(case.world, _ROLE)
     if problem:

@@ -42,7 +42,7 @@ def _remember(case: Case, address: str) -> str:
     """Bring a client online that was told production's key; why not, or an empty string."""
     front.show(case.world, front.REMEMBERED)
     canary.start(case.world, _ROLE, case.client_image, case.canary_state)
-    return canary.wait_online(case.world, _ROLE, address, server.RESTORED)
+    return canary.wait_online(case.world, _ROLE, _wanted(case, server.RESTORED, address))
 
 
 def _replace(case: Case, address: str) -> str:
@@ -51,4 +51,9 @@ def _replace(case: Case, address: str) -> str:
         return f"the second restore does not start: {problem}"
     front.show(case.world, front.REPLACED)
     remove(case.world, server.RESTORED)
-    return canary.wait_online(case.world, _ROLE, address, server.SUCCESSOR)
+    return canary.wait_online(case.world, _ROLE, _wanted(case, server.SUCCESSOR, address))
+
+
+def _wanted(case: Case, role: str, address: str) -> canary.Wanted:
+    limit = max(canary.RUNNING_LIMIT, canary.RUNNING_FACTOR * case.login_seconds)
+    return canary.Wanted(server=role, address=address, limit=limit)

@@ -80,6 +80,20 @@ def test_a_configuration_that_cannot_serve_is_put_back(mesh: Lab) -> None:
     assert keys_on_host(mesh) == keys
 
 
+def test_a_caddy_that_cannot_serve_is_put_back(mesh: Lab) -> None:
+    """It gets less memory than it needs: the engine ends it again and again."""
+
+    def starve(values: dict[str, Any]) -> None:
+        values["stacks"]["caddy"]["memory_mb"] = 16
+
+    with site_changed(mesh, starve):
+        answer, status = ask_meshkeeper(mesh.plan, "rollout")
+        assert status == 1, answer
+        assert "The container caddy ends again and again" in answer["message"]
+        assert "Files and images are back" in answer["message"]
+        assert server_key(mesh) == load_anchor(mesh.settings, mesh.site.name).server_key
+
+
 def test_a_red_gate_from_outside_shows_what_caddy_said_last(
     mesh: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ FILE = "docker-compose.yml"
 @pytest.fixture
 def request_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(host_program, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(host_program.os, "chown", lambda *_: None)  # on a host it is root
     stack = tmp_path / "stack"
 
     def request(content: str = "") -> dict[str, Any]:

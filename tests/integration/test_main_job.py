@@ -271,8 +271,9 @@ def test_down_in_mid_drill_leaves_nothing_and_after_up_the_schedule_goes_on(
     api = Api(mesh.settings.prefect_api_url)
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(ask_meshkeeper, mesh.plan, "drill")
-        assert until(lambda: drill_objects(mesh), 90), "the drill never began"
-        assert meshkeeper(mesh.plan, "down")["stopped"]
+        assert until(lambda: drilling(mesh), 90), "the drill never began"
+        os.kill(drilling(mesh)[0], signal.SIGSTOP)  # or it might end before it is ended
+        assert meshkeeper(mesh.plan, "down")["stopped"] == ["worker", "runs", "server"]
         assert asked.result()[1] == 3
     assert until(lambda: not left_behind(mesh), 30)
     assert carrying(CONTROL_PLANE_MARK, str(mesh.plan.state)) == []
@@ -286,6 +287,12 @@ def test_down_in_mid_drill_leaves_nothing_and_after_up_the_schedule_goes_on(
     finally:
         mesh.plan.site_file.write_text(site_text)
         meshkeeper(mesh.plan, "up")
+
+
+def drilling(lab: Lab) -> list[int]:
+    """The processes of the lab's control plane that drill."""
+    ours = carrying(CONTROL_PLANE_MARK, str(lab.plan.state))
+    return [pid for world in drill_objects(lab) if (pid := int(world.split("-")[0])) in ours]
 
 
 def by_schedule(api: Api, deployment: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 SCRIPTS = Path(__file__).parents[2] / "deployments" / "bootstrap"
 #: Of the system, what the scripts use; all else is missing, or what a case makes it.
 SYSTEM = ("sh", "dirname", "awk", "cat", "cut", "date", "flock", "id", "mkdir", "sed", "sort",
-          "sha256sum", "cp", "mktemp", "rm", "tail", "env", "sleep", "chmod", "setsid", "printf")  # fmt: skip
+          "sha256sum", "cp", "mktemp", "true", "rm", "tail", "env", "sleep", "chmod", "setsid", "printf")  # fmt: skip
 
 
 @dataclass

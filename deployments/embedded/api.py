@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -73,11 +74,11 @@ class Api:
             deployment_id={"any_": [deployment_id]}, state={"type": {"any_": list(IN_FLIGHT)}}
         )
 
-    def last_ended(self, deployment_id: str) -> list[Json]:
-        """The run of a deployment that ended last; empty where none has."""
+    def last_ended(self, deployment_id: str, states: Sequence[str] = FINAL) -> list[Json]:
+        """The run of a deployment that ended last in one of these states; empty where none has."""
         condition = {
             "deployments": {"id": {"any_": [deployment_id]}},
-            "flow_runs": {"state": {"type": {"any_": list(FINAL)}}},
+            "flow_runs": {"state": {"type": {"any_": list(states)}}},
             "sort": "END_TIME_DESC",
             "limit": 1,
         }

@@ -72,13 +72,13 @@ def up(settings: Settings, site: Site) -> Status:
         if not _serves(settings, api):
             _stop_all(settings)
             _start_server(settings, api)
-        missed: set[str] = set()
+        due: set[str] = set()
         if not _record(settings, "worker"):
             _stop_runs(settings)
             recovery.end_dead_runs(api)
-            missed = recovery.missed_deployments(api)
+            due = recovery.due_deployments(api)
         _register(settings)
-        for deployment_id in missed:
+        for deployment_id in due:
             recovery.make_up_for(api, deployment_id, site.name)
         if not _record(settings, "worker"):
             _start_worker(settings, api)

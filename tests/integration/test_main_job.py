@@ -283,7 +283,7 @@ def test_down_in_mid_drill_leaves_nothing_and_after_up_the_schedule_goes_on(
     mesh.plan.site_file.write_text(yaml.safe_dump(values))
     try:
         meshkeeper(mesh.plan, "up")
-        assert until(lambda: by_schedule(api, "headscale-backup/hourly"), 120)
+        assert until(lambda: by_schedule(api, "headscale-backup/hourly"), 180)
     finally:
         mesh.plan.site_file.write_text(site_text)
         meshkeeper(mesh.plan, "up")

@@ -41,7 +41,7 @@ def shoot(page: Page, address: str, target: Path) -> None:
 
 def main(url: str) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
-    with browser_page(height=1100) as page:
+    with browser_page(height=1500) as page:
         for name, address in pages(url).items():
             shoot(page, address, IMAGES / f"{name}.png")
 

@@ -22,7 +22,7 @@ from infra.model.site import Site
 from infra.model.snapshot import Manifest
 from infra.rollout.render import SIDECAR_IMAGE, render_stacks
 
-PREFIX = "mk-test-sidecar"
+PREFIX = "mk-sidecar"
 NOISE_KEY = "noise_private.key"
 
 

@@ -34,6 +34,8 @@ check: ## format, lint, types, unit tests: under a minute
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
+	@mkdir -p build
+	@$(PYTHON) -m pytest -qqq --collect-only tests >build/collected.log || { cat build/collected.log; exit 1; }
 	@$(PYTHON) -m pytest -q tests/unit tests/cases
 
 bench: ## figures as ratios, taken on the running lab; written to build/bench.json

@@ -7,6 +7,7 @@ from infra.access.ssh import admin_login, connect
 from infra.errors import GateFailed, StepFailed
 from infra.host.observe import observe
 from infra.images.ensure import ensure_images
+from infra.images.identity import configuration_id
 from infra.mesh.canary import enrol_canary
 from infra.mesh.users import create_missing_users
 from infra.model.anchor import Anchor, Canary
@@ -23,8 +24,9 @@ from tasks.site import OpenSite
 
 @step(name="have the images", task_run_name="have the images ready on this machine")
 def have_images(opened: OpenSite, names: tuple[str, ...]) -> dict[str, str]:
-    """Image ids by name."""
-    ids = ensure_images(names)
+    """Their configurations' digests by name, as the host's engine calls them."""
+    ensure_images(names)
+    ids = {name: configuration_id(name) for name in names}
     record_ids(opened.settings, opened.site.name, ids)
     return ids
 

@@ -1,11 +1,13 @@
 """The lab itself: a VPS as delivered, an internet around it, and nothing of it afterwards."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from docker import DockerClient
 
+from deployments.embedded.unit import render_unit
 from deployments.lab.boot import Lab, boot
 from deployments.lab.down import take_down
 from deployments.lab.engine import ensure_network
@@ -90,6 +92,17 @@ def test_the_machines_global_settings_are_as_before(
     lab: Lab, settings_before, read_settings
 ) -> None:
     assert read_settings() == settings_before
+
+
+def test_systemd_takes_the_unit_that_starts_the_control_plane_at_boot(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lab's VPS has a systemd; its Python stands in for the one of our environment."""
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    unit = "/root/meshkeeper.service"
+    lab.vps.write(unit, render_unit(lab.settings, "/usr/bin:/bin").encode(), 0o644)
+    judged = lab.vps.run("systemd-analyze", "verify", unit)
+    assert (judged.status, judged.stderr) == (0, "")
 
 
 def test_the_observer_finds_the_sites_names_by_dns_alone(lab: Lab) -> None:

@@ -105,8 +105,6 @@ def cut_off(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
 
 
-@pytest.mark.parametrize("harm", [zero, cut_off, Path.unlink])
-@pytest.mark.parametrize("where", ["data/*/*", "index/*"])
 def test_the_shells_own_password_file_does_not_count(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +116,8 @@ def test_the_shells_own_password_file_does_not_count(
     assert made.backup(folder, origin())
 
 
+@pytest.mark.parametrize("harm", [zero, cut_off, Path.unlink])
+@pytest.mark.parametrize("where", ["data/*/*", "index/*"])
 def test_damaged_data_is_a_bad_backup(
     repository: Repository, folder: Path, where: str, harm: Callable[[Path], object]
 ) -> None:

@@ -12,6 +12,7 @@ from docker import DockerClient
 
 from deployments.embedded.processes import carrying
 from deployments.lab.boot import Lab, boot
+from deployments.lab.command import meshkeeper
 from deployments.lab.down import take_down
 from deployments.lab.machine import Machine
 from deployments.lab.plan import TESTS
@@ -106,6 +107,13 @@ def mesh(lab: Lab) -> Lab:
     """
     run_steps(MainJob(lab.engine, lab.plan).mesh())
     return lab
+
+
+@pytest.fixture(scope="session")
+def backed_up(mesh: Lab) -> Lab:
+    """The mesh with at least one snapshot in its repository."""
+    meshkeeper(mesh.plan, "backup")
+    return mesh
 
 
 @pytest.fixture

@@ -11,8 +11,10 @@ from infra.model.drill import DrillReport
 from tests.browser.form import PATIENCE, open_form, submit
 
 
-def test_a_drill_asked_for_in_the_browser_ends_like_one_by_command(mesh: Lab, page: Page) -> None:
-    meshkeeper(mesh.plan, "backup")
+def test_a_drill_asked_for_in_the_browser_ends_like_one_by_command(
+    backed_up: Lab, page: Page
+) -> None:
+    mesh = backed_up
     by_command = DrillReport.model_validate(meshkeeper(mesh.plan, "drill")["report"])
     ui = mesh.settings.prefect_api_url.removesuffix("/api")
 

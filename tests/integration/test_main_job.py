@@ -61,8 +61,7 @@ def test_a_second_provision_and_rollout_touch_nothing(mesh: Lab) -> None:
     assert not rolled_out["canary_enrolled"]
 
 
-def test_the_doctor_finds_nothing_amiss(mesh: Lab) -> None:
-    meshkeeper(mesh.plan, "backup")
+def test_the_doctor_finds_nothing_amiss(mesh: Lab, backed_up: Lab) -> None:
     answer = meshkeeper(mesh.plan, "doctor")
     found = {check["name"]: check["found"] for check in answer["checks"]}
     assert answer["ok"]
@@ -191,9 +190,8 @@ def test_a_sidecar_that_lacks_a_key_fails_the_backup_and_is_named(mesh: Lab) -> 
 
 
 def test_a_drill_of_the_real_backup_is_verified_leaves_nothing_and_is_summed_up(
-    mesh: Lab, capsys: pytest.CaptureFixture[str]
+    mesh: Lab, backed_up: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    meshkeeper(mesh.plan, "backup")
     job = MainJob(mesh.engine, mesh.plan)
     job.drill = meshkeeper(mesh.plan, "drill")
     report = job.drill["report"]

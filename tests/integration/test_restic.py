@@ -27,11 +27,19 @@ PASSWORD = "correct horse battery staple"
 PREFIX = "mk-restic-"
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    made = Repository(str(tmp_path / "repository"), SecretStr(PASSWORD), tmp_path / "cache")
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty repository to copy: making one takes seconds, by design (its key's derivation)."""
+    folder = tmp_path_factory.mktemp("empty")
+    made = Repository(str(folder / "repository"), SecretStr(PASSWORD), folder / "cache")
     made.create()
-    return made
+    return folder / "repository"
+
+
+@pytest.fixture
+def repository(empty: Path, tmp_path: Path) -> Repository:
+    shutil.copytree(empty, tmp_path / "repository")
+    return Repository(str(tmp_path / "repository"), SecretStr(PASSWORD), tmp_path / "cache")
 
 
 @pytest.fixture

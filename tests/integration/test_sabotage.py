@@ -21,6 +21,7 @@ from tests.integration.sabotage.bench import (
     SITE,
     ControlMachine,
     control_machine,
+    empty_repository,
     store_harmed,
 )
 from tests.integration.sabotage.production import Production, lost_production
@@ -173,14 +174,20 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Production:
     return lost_production(docker.from_env(), Site.model_validate(SITE), folder)
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return empty_repository(tmp_path_factory.mktemp("empty"))
+
+
 @pytest.fixture
-def machine(
+def machine(  # noqa: PLR0913 - fixtures
     prefect_server: None,
     production: Production,
+    empty: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> ControlMachine:
-    return control_machine(tmp_path, production, monkeypatch)
+    return control_machine(tmp_path, production, empty, monkeypatch)
 
 
 def exit_code_of(state: State[Any]) -> int:

@@ -11,10 +11,11 @@ import pytest
 import yaml
 from prefect.artifacts import Artifact
 from prefect.client.schemas.objects import State
+from pydantic import SecretStr
 
 from flows.drill import restore_drill
 from infra.access.anchor import canary_state_path, save_anchor, write_private
-from infra.access.restic import Origin
+from infra.access.restic import Origin, Repository
 from infra.backup.store import ARCHIVE, site_repository, tags
 from infra.model.drill import DrillReport
 from infra.model.request import DrillRequest
@@ -48,6 +49,7 @@ class ControlMachine:
 
     settings: Settings
     production: Production
+    empty: Path
 
     def drill(self) -> tuple[State[Any], DrillReport]:
         """One drill of the newest snapshot: how its flow ended, and what it reported."""
@@ -58,8 +60,9 @@ class ControlMachine:
 
 
 def control_machine(
-    folder: Path, production: Production, environment: pytest.MonkeyPatch
+    folder: Path, production: Production, empty: Path, environment: pytest.MonkeyPatch
 ) -> ControlMachine:
+    """`empty`: of `empty_repository`."""
     (folder / "site.yaml").write_text(yaml.safe_dump(SITE))
     environment.setenv("MESHKEEPER_SITE", str(folder / "site.yaml"))
     environment.setenv("MESHKEEPER_STATE_DIR", str(folder / "state"))
@@ -67,7 +70,14 @@ def control_machine(
     settings = load_settings()
     save_anchor(settings, "drill.test", production.anchor)
     write_private(canary_state_path(settings, "drill.test"), production.canary_state)
-    return ControlMachine(settings, production)
+    return ControlMachine(settings, production, empty)
+
+
+def empty_repository(folder: Path) -> Path:
+    """A repository to copy: making one takes seconds, by design (its key's derivation)."""
+    made = Repository(str(folder / "repository"), SecretStr(PASSWORD), folder / "cache")
+    made.create()
+    return folder / "repository"
 
 
 def store_harmed(machine: ControlMachine, act: Act, folder: Path) -> None:
@@ -85,7 +95,7 @@ def store_harmed(machine: ControlMachine, act: Act, folder: Path) -> None:
         tags=tags("drill.test", f"snapshot={manifest.id}"),
     )
     repository = site_repository(machine.settings, Site.model_validate(SITE))
-    repository.create()
+    shutil.copytree(machine.empty, repository.location)
     repository.backup(archive, origin)
 
 

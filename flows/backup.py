@@ -30,8 +30,8 @@ from tasks.site import OpenSite, open_site
 #: A run fetches until it has this many bytes, or this many seconds went by; the next one goes on.
 #: A host that offers snapshots without end fills no disk, and holds up no later run.
 MOST_BYTES, MOST_SECONDS = 2 * 1024**3, 45 * 60
-#: Sentences on the mesh's changes in one report; a reason's characters.
-MOST_CHANGES, LONGEST_REASON = 1_000, 2_000
+#: Told in one report: sentences on the mesh's changes, bad snapshots; a reason's characters.
+MOST_CHANGES, MOST_REFUSED, LONGEST_REASON = 1_000, 100, 2_000
 
 
 @dataclass
@@ -46,6 +46,7 @@ class Found:
     changes: list[str] = field(default_factory=list)
     fetched: int = 0  # bytes
     waiting: int = 0
+    unexpired: str = ""  # why the retention could not be applied
     stopped_by: CouldNotRun | StepFailed | None = None
 
 
@@ -77,10 +78,12 @@ def ask_and_expire(opened: OpenSite, anchor: Anchor) -> Found:
     try:
         host_report = ask_for_snapshot(opened, opened.site.stacks.headscale.host)
     except (CouldNotRun, StepFailed) as error:
-        return Found(anchor, expiring.result(), stopped_by=error)
+        kept, problem = expiring.result()
+        return Found(anchor, kept, stopped_by=error, unexpired=problem)
     finally:
         expiring.wait()
-    return Found(anchor, expiring.result(), host_report)
+    kept, problem = expiring.result()
+    return Found(anchor, kept, host_report, unexpired=problem)
 
 
 def collect_all(opened: OpenSite, found: Found, folder: Path) -> None:
@@ -153,7 +156,9 @@ def problems_of(opened: OpenSite, found: Found, now: datetime) -> list[str]:
         interval = opened.site.stacks.headscale.backup.interval_minutes
         problems += sidecar_problems(found.host_report, interval, now)
         problems += freshness_problems(found.host_report, max(found.kept, default=None))
-    problems += [refused.reason for refused in found.refused]
+    problems += [refused.reason for refused in found.refused[:MOST_REFUSED]]
+    if found.unexpired:
+        problems.append(f"The retention could not be applied: {found.unexpired}")
     if found.waiting:
         problems.append(f"{found.waiting} snapshots wait for the next run.")
     if found.stopped_by:
@@ -172,7 +177,7 @@ def report_of(opened: OpenSite, found: Found, started_at: datetime) -> BackupRep
         site=opened.site.name,
         started_at=started_at,
         stored=tuple(found.stored),
-        refused=tuple(found.refused),
+        refused=tuple(found.refused[:MOST_REFUSED]),
         newest_verified=newest,
         newest_size=sizes.get(newest) if newest else None,
         changes=tuple(found.changes[:MOST_CHANGES]),

@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from prefect.states import Failed as FailedState
 
-from flows.due import made_superfluous_by
+from flows.due import NOT_DUE, made_superfluous_by
 from infra.errors import BadInput, CouldNotRun, MeshkeeperError
 
 Request = TypeVar("Request")
@@ -31,7 +31,7 @@ def site_flow(
         def run(request: Request) -> Any:
             if success := made_superfluous_by():
                 message = f"The run {success!r} succeeded since this one was scheduled."
-                return Completed(name="NotDue", message=message)
+                return Completed(name=NOT_DUE, message=message)
             try:
                 return function(request)
             except MeshkeeperError as error:

@@ -11,10 +11,14 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterStartTime,
     FlowRunFilterState,
+    FlowRunFilterStateName,
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import FlowRunContext
+
+#: The state of a run that did nothing: it makes no other superfluous.
+NOT_DUE = "NotDue"
 
 
 def made_superfluous_by() -> str | None:
@@ -32,7 +36,10 @@ def made_superfluous_by() -> str | None:
 
 def _success_since_scheduled(run: FlowRun) -> FlowRun | None:
     succeeded = FlowRunFilter(
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.COMPLETED])),
+        state=FlowRunFilterState(
+            type=FlowRunFilterStateType(any_=[StateType.COMPLETED]),
+            name=FlowRunFilterStateName(not_any_=[NOT_DUE]),
+        ),
         start_time=FlowRunFilterStartTime(after_=run.expected_start_time),
     )
     of_this_deployment = DeploymentFilter(id=DeploymentFilterId(any_=[run.deployment_id]))

@@ -6,10 +6,11 @@ Read from the environment (`MESHKEEPER_…`) and from a file `meshkeeper.env` be
 import os
 import stat
 from pathlib import Path
+from typing import Annotated
 
 import yaml
 from dotenv import dotenv_values
-from pydantic import SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.errors import BadInput
@@ -32,7 +33,7 @@ class Settings(BaseSettings):
     state_dir: Path = Path("~/.local/state/meshkeeper")
     secrets_file: Path | None = None
     ssh_key: Path | None = None
-    ui_port: int = 4200
+    ui_port: Annotated[int, Field(ge=1, le=65_535)] = 4200
 
     @property
     def state(self) -> Path:
@@ -76,13 +77,17 @@ def load_settings(site_file: Path | None = None) -> Settings:
     path = path.expanduser().resolve()
     _refuse_unknown(path.parent / ENV_FILE)
     try:
-        return Settings(_env_file=path.parent / ENV_FILE, site=path)
+        settings = Settings(_env_file=path.parent / ENV_FILE, site=path)
     except ValidationError as error:
         wrong = error.errors(include_input=False)[0]
         raise BadInput(
             f"MESHKEEPER_{str(wrong['loc'][0]).upper()} can't be used: {wrong['msg']}.",
             f"It comes from the environment, or from {path.parent / ENV_FILE}.",
         ) from None
+    # A worker starts elsewhere: what is relative is meant from the site file's folder.
+    files = {"secrets_file": settings.secrets_file, "ssh_key": settings.ssh_key}
+    absolute = {name: path.parent / file.expanduser() for name, file in files.items() if file}
+    return settings.model_copy(update=absolute)
 
 
 def _refuse_unknown(env_file: Path) -> None:

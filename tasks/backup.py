@@ -22,11 +22,12 @@ def ask_for_snapshot(opened: OpenSite, host: str) -> HostReport:
 
 
 @step(name="apply the retention", task_run_name="apply the retention to the repository")
-def apply_retention(opened: OpenSite, anchor: Anchor) -> list[SnapshotId]:
-    """The ids of what the repository holds afterwards."""
+def apply_retention(opened: OpenSite, anchor: Anchor) -> tuple[list[SnapshotId], str]:
+    """The ids of what the repository holds afterwards; why it could not be applied, if so."""
     repository = store.site_repository(opened.settings, opened.site)
-    stored = store.expire(repository, opened.site, may_create=anchor.last_verified is None)
-    return [store.snapshot_id(snapshot) for snapshot in stored]
+    new = anchor.last_verified is None
+    stored, problem = store.expire(repository, opened.site, may_create=new)
+    return [store.snapshot_id(snapshot) for snapshot in stored], problem
 
 
 @retried_step(name="fetch a snapshot", task_run_name="fetch {snapshot} from {host}")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from deployments.cli.answer import Answer
+from deployments.embedded import control_plane
 from deployments.embedded.api import Api, Json
 from deployments.embedded.control_plane import POOL
 from infra.errors import BadInput, CouldNotRun
@@ -54,8 +55,13 @@ def run(arguments: Namespace) -> Answer:
     site = load_site(settings.site)
     flow = FLOWS[arguments.command]
     request = _validated(flow.request, _request(site, arguments))
-    if Api(settings.prefect_api_url).healthy():
+    if control_plane.answers(settings):
         ended = _in_control_plane(settings, flow, request)
+    elif control_plane.status(settings).server:
+        raise CouldNotRun(
+            f"The server of the control plane at {settings.prefect_api_url} runs, but does not answer.",
+            f"Its log is in {settings.state}/logs; 'meshkeeper down' and 'up' start it anew.",
+        )
     else:
         print("No control plane runs: the flow runs in this process.", file=sys.stderr)
         from deployments.cli.local_run import run_here

@@ -38,7 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
         show_error(CouldNotRun(f"This machine refused: {error}."), as_json=parsed.json)
         return CouldNotRun.exit_code
     except KeyboardInterrupt:
-        print("meshkeeper: interrupted", file=sys.stderr)
+        text = (
+            "interrupted; a run that has begun goes on in the control plane ('meshkeeper status')"
+        )
+        print(f"meshkeeper: {text}", file=sys.stderr)
         return 3
     show(answer, as_json=parsed.json)
     return answer.exit_code

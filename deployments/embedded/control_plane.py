@@ -21,6 +21,8 @@ POOL = "meshkeeper"
 ROLES = ("server", "worker")
 #: Seconds. The first start on a slow machine writes the database: about 15 s on two cores.
 START_TIMEOUT = 180
+#: Seconds that a server which runs may take to say that it is healthy.
+BUSY_LIMIT = 30
 
 
 class Status(NamedTuple):
@@ -55,6 +57,17 @@ def _other_site(settings: Settings) -> str:
     return next(iter(sites - {str(settings.site)}), "")
 
 
+def answers(settings: Settings) -> bool:
+    """Whether the server answers; one that runs gets some time, since it may be busy."""
+    api = Api(settings.prefect_api_url)
+    deadline = time.monotonic() + BUSY_LIMIT
+    while not api.healthy():
+        if not _record(settings, "server") or time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+    return True
+
+
 def up(settings: Settings, site: Site) -> Status:
     """Start what does not run, register the site's deployments, and wait until all is healthy.
 
@@ -69,7 +82,7 @@ def up(settings: Settings, site: Site) -> Status:
                 "MESHKEEPER_UI_PORT of its own in meshkeeper.env beside its file.",
             )
         api = Api(settings.prefect_api_url)
-        if not _serves(settings, api):
+        if not (_record(settings, "server") and answers(settings)):
             _stop_all(settings)
             _start_server(settings, api)
         due: set[str] = set()
@@ -89,10 +102,6 @@ def down(settings: Settings) -> list[str]:
     """Stop worker, runs and server of this control plane and nothing else; what was stopped."""
     with _alone(settings):
         return _stop_all(settings)
-
-
-def _serves(settings: Settings, api: Api) -> bool:
-    return bool(_record(settings, "server")) and api.healthy()
 
 
 def _start_server(settings: Settings, api: Api) -> None:
@@ -125,7 +134,7 @@ def _start(settings: Settings, role: str, arguments: list[str]) -> None:
 def _register(settings: Settings) -> None:
     """In a process of its own: it imports Prefect with the control plane's environment."""
     done = subprocess.run(
-        [sys.executable, "-m", "deployments.embedded.registration", str(settings.site)],
+        [sys.executable, "-P", "-m", "deployments.embedded.registration", str(settings.site)],
         env=control_plane_environment(settings),
         capture_output=True,
         text=True,

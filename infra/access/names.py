@@ -27,7 +27,7 @@ def addresses(name: str, server: IPv4Address | None) -> set[str]:
         if server:
             return {str(resolve(name, server))}
         return {str(info[4][0]) for info in socket.getaddrinfo(name, None)}
-    except (OSError, Unreachable):
+    except (OSError, UnicodeError, Unreachable):
         return set()
 
 

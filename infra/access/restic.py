@@ -26,7 +26,8 @@ TIMEOUT = 3600
 PATIENCE = "2m"
 _LOCKED, _MISSING = 11, 10
 _HINTS = {
-    _MISSING: "Is its disk mounted, and is backup.repository right in the site file?",
+    _MISSING: "Is its disk mounted, and is backup.repository right in the site file? A new place, after "
+    "the first one, is made by hand: restic -r PLACE init, with the same password.",
     _LOCKED: "Another restic is at work there. Wait for it, then try again.",
     12: "The secret that backup.password names is not this repository's password.",
 }

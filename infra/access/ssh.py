@@ -19,6 +19,8 @@ from infra.model.site import Site
 from infra.settings import Settings
 
 MEBIBYTE = 1024 * 1024
+#: Characters of a command's last lines in an error: they end in states, logs and reports.
+LONGEST = 2_000
 CONNECT_TIMEOUT = 10
 KEEP_ALIVE = 15
 #: Unanswered data ends the connection after this: SSH's own keep-alives wait for no answer.
@@ -78,7 +80,11 @@ class Session:
 
         Raises Unreachable when the connection breaks, StepFailed after `timeout` seconds.
         """
-        step = command.split(maxsplit=1)[0]
+        return self._run(command.split(maxsplit=1)[0], command, stdin, timeout, limit)
+
+    def _run(  # noqa: PLR0913 - like `run`, and the step it is for
+        self, step: str, command: str, stdin: bytes, timeout: float, limit: int
+    ) -> Output:
         running = self._start(step, command, [stdin], timeout)
         kept, dropped = bytearray(), 0
         try:
@@ -106,7 +112,7 @@ class Session:
 
         Raises StepFailed with host, `step` and the last lines, also for output over `limit` bytes.
         """
-        output = self.run(command, stdin, timeout, limit)
+        output = self._run(step, command, stdin, timeout, limit)
         if output.status != 0:
             raise self._failed(step, output.status, output.stderr or output.stdout)
         if output.dropped:
@@ -169,7 +175,7 @@ class Session:
         return type(error)(f"{self.login.name}: {step}: {error.message}", error.hint)
 
     def _failed(self, step: str, status: int, output: bytes) -> StepFailed:
-        last = "\n".join(output.decode(errors="replace").strip().splitlines()[-8:])
+        last = "\n".join(output.decode(errors="replace").strip().splitlines()[-8:])[-LONGEST:]
         return StepFailed(
             f"{self.login.name}: {step} failed with exit status {status}: {last or '(no output)'}"
         )

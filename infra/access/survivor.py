@@ -15,7 +15,8 @@ def start_survivor(module: str, *arguments: str) -> "subprocess.Popen[bytes]":
     """
     environment = {name: v for name, v in os.environ.items() if name != CONTROL_PLANE_MARK}
     return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
+        # Without the current directory, where anybody's yaml.py may lie.
+        [sys.executable, "-P", "-m", module, *arguments],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,

@@ -8,13 +8,14 @@ def changes(before: MeshFacts, after: MeshFacts) -> list[str]:
     """One sentence for each user, node, key or route that appeared, went or changed."""
     old = {node.id: node for node in before.nodes}
     new = {node.id: node for node in after.nodes}
+    keys = set(before.credentials)
     found = [
         *(f"user {name} appeared" for name in after.users if name not in before.users),
         *(f"user {name} is gone" for name in before.users if name not in after.users),
         *(_appeared(node) for number, node in new.items() if number not in old),
         *(f"node {old[number].name} is gone" for number in old if number not in new),
         *(line for number in old if number in new for line in _changed(old[number], new[number])),
-        *(_let_in(key) for key in after.credentials if key not in before.credentials),
+        *(_let_in(key) for key in after.credentials if key not in keys),
         *(["the policy is another"] if before.policy_sha256 != after.policy_sha256 else []),
     ]
     return [plain(line) for line in found]

@@ -62,7 +62,7 @@ def ask(session: Session, host: Host) -> HostReport:
     answer is none.
     """
     step = "asking for a fresh snapshot"
-    command = session.as_root(f"python3 - {backup_folder(host)}")
+    command = session.as_root(f"python3 -I - {backup_folder(host)}")
     answer = session.check(step, command, stdin=_PROGRAM.read_bytes(), timeout=_TIMEOUT)
     try:
         return HostReport.model_validate_json(answer)

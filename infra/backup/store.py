@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from infra.access.names import addresses
 from infra.access.restic import Origin, Repository, RepositoryMissing, Stored
 from infra.backup.unpack import unpack
-from infra.errors import BackupFailed, BadInput
+from infra.errors import BackupFailed, BadInput, RepositoryUnavailable
 from infra.model.site import Site
 from infra.model.snapshot import SNAPSHOT_ID, Manifest, SnapshotId
 from infra.settings import Settings, read_secret
@@ -67,20 +67,26 @@ def find(repository: Repository, site_name: str, wanted: str) -> Stored:
     return found[-1]
 
 
-def expire(repository: Repository, site: Site, *, may_create: bool) -> tuple[Stored, ...]:
+def expire(
+    repository: Repository, site: Site, *, may_create: bool
+) -> tuple[tuple[Stored, ...], str]:
     """Apply the site's retention; what the repository then holds of it, oldest first.
+
+    Also why it could not be applied, or an empty string: that keeps no new snapshot out.
 
     It keeps numbers (so many hourly, daily …), not ages: a host that is silent for a month loses
     nothing. A repository that isn't there is made if it `may_create`, which is for the first time
     only: later it means that a disk is not mounted (RepositoryMissing).
     """
     try:
-        return repository.forget(tags(site.name), site.backup.retention)
+        return repository.forget(tags(site.name), site.backup.retention), ""
     except RepositoryMissing:
         if not may_create:
             raise
         repository.create()
-        return ()
+        return (), ""
+    except RepositoryUnavailable as error:
+        return repository.snapshots(tags(site.name)), error.message
 
 
 def lacking(on_host: Iterable[SnapshotId], stored: Iterable[SnapshotId]) -> list[SnapshotId]:

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 
 from infra.access.docker import engine
 from infra.drill.world import LABEL, is_orphan
 
 #: A drill's private folder in the site's staging folder: this, then its world's id.
 FOLDER_PREFIX = "drill-"
+CONFLICT = 409
 
 Filters = dict[str, str | list[str] | bool]
 
@@ -62,3 +63,6 @@ def _gone(remove: Callable[..., object], **options: bool) -> None:
         remove(**options)
     except NotFound:
         return
+    except APIError as error:
+        if error.status_code != CONFLICT:  # somebody is removing it already
+            raise

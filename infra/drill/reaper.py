@@ -48,7 +48,7 @@ def place_for_drill(staging: Path) -> Iterator[Place]:
 
 
 def _reap(process: subprocess.Popen[bytes], world_id: str) -> None:
-    with suppress(BrokenPipeError):
+    with suppress(BrokenPipeError, subprocess.TimeoutExpired):
         process.communicate(_DONE, timeout=LIMIT)
     if process.returncode != 0:
         raise CouldNotRun(

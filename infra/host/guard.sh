@@ -65,7 +65,8 @@ revert() {
     mv $home/armed $home/reverting 2>/dev/null || [ -e $home/reverting ] || exit 0
     rm -rf /etc/ssh/sshd_config.d
     tar -C / -xf $home/before.tar
-    systemctl reload ssh
+    # It may not run: with what is taken back it did not start. What follows counts in any case.
+    systemctl reload-or-restart ssh || true
     # UFW takes no rule of after.rules out of the kernel.
     grep -qs DOCKER-USER /etc/ufw/after.rules || forget_docker_rules
     if grep -qs '^ENABLED=yes' /etc/ufw/ufw.conf; then

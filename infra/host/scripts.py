@@ -42,7 +42,11 @@ def install(packages: tuple[str, ...]) -> str:
 
 def timezone(name: str) -> str:
     zone = quote(name)
-    return f"ln -sfn /usr/share/zoneinfo/{zone} /etc/localtime\necho {zone} >/etc/timezone\n"
+    return (
+        f"[ -e /usr/share/zoneinfo/{zone} ] ||"
+        f" {{ echo 'the host knows no time zone '{zone} >&2; exit 1; }}\n"
+        f"ln -sfn /usr/share/zoneinfo/{zone} /etc/localtime\necho {zone} >/etc/timezone\n"
+    )
 
 
 def admin(change: SetAdmin) -> str:

@@ -15,10 +15,9 @@ BUILD_SECONDS = 1800
 
 @cache
 def engine() -> DockerClient:
-    """One patient client for the process. Raises `DockerUnavailable`."""
-    client = local_engine()
-    client.api.timeout = BUILD_SECONDS
-    return client
+    """One patient client for the process, apart from everybody's. Raises `DockerUnavailable`."""
+    local_engine()
+    return docker.from_env(timeout=BUILD_SECONDS, max_pool_size=32)
 
 
 @cache

@@ -19,7 +19,6 @@ class Change(Model):
     summary: str = Field(description="One line for people: what will be done and why.")
     detail: str = Field(default="", description="A diff or a list, secrets masked.")
     interrupts: str = Field(default="", description="What users notice; empty: nothing.")
-    retryable: bool = Field(default=True, description="May be applied again after a failure.")
 
 
 C = TypeVar("C", bound=Change)
@@ -41,7 +40,12 @@ class Plan(Model, Generic[C]):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     def describe(self) -> str:
-        """The one text for dry run, log and report: a line per change."""
+        """The one text for dry run, log and report: a line per change, its details below."""
         if self.empty:
             return f"{self.target}: in order"
-        return "\n".join([f"{self.target}:", *(f"  - {c.item}: {c.summary}" for c in self.changes)])
+        return "\n".join([f"{self.target}:", *(line for c in self.changes for line in _lines(c))])
+
+
+def _lines(change: Change) -> list[str]:
+    details = [*change.detail.splitlines(), *([change.interrupts] if change.interrupts else [])]
+    return [f"  - {change.item}: {change.summary}", *(f"      {line}" for line in details)]

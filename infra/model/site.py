@@ -55,7 +55,9 @@ Address = Annotated[
     StringConstraints(
         min_length=1,
         max_length=253,
-        pattern=r"^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9a-fA-F]*:[0-9a-fA-F.]*:[0-9a-fA-F:.]*)$",
+        pattern=r"^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+        r"(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+        r"|[0-9a-fA-F]*:[0-9a-fA-F.]*:[0-9a-fA-F:.]*)$",
     ),
 ]
 
@@ -64,6 +66,15 @@ def _not_root(user: str) -> str:
     if user == "root":
         raise ValueError("refused by sshd once the host is provisioned; write such as linuxuser")
     return user
+
+
+def _absolute(path: PurePosixPath) -> PurePosixPath:
+    if not path.is_absolute():
+        raise ValueError("relative: from where is not known; write the whole path, from / on")
+    return path
+
+
+AbsolutePath = Annotated[PurePosixPath, AfterValidator(_absolute)]
 
 
 def _without_password(location: str) -> str:
@@ -164,7 +175,7 @@ class Caddy(Model):
     version: Version = "2.11.4"
     email: str | None = Field(default=None, description="For the certificate authority.")
     acme_directory: str = "https://acme-v02.api.letsencrypt.org/directory"
-    acme_root: PurePosixPath | None = Field(
+    acme_root: AbsolutePath | None = Field(
         default=None, description="PEM file on the control machine; only for a private ACME server."
     )
     memory_mb: Megabytes = 128
@@ -224,7 +235,7 @@ class Network(Model):
     resolver: IPv4Address | None = Field(
         default=None, description="DNS server to ask; default: the system's."
     )
-    extra_root: PurePosixPath | None = Field(
+    extra_root: AbsolutePath | None = Field(
         default=None, description="PEM file with a root to trust besides the system's."
     )
 

@@ -73,7 +73,6 @@ def _writes(wanted: RenderedStack, state: StackState) -> Iterator[WriteFile]:
         yield WriteFile(
             item=f"{wanted.name}.file",
             summary=f"write {path}: it {'differs' if there else 'is missing'}",
-            detail=_short(there.sha256 if there else "(none)") + f" → {_short(file.sha256)}",
             path=path,
             sha256=file.sha256,
         )

@@ -107,7 +107,7 @@ FAILURES = {
         },
     ),
     "a client that is no longer known": Sabotage(
-        acts.without_canary,
+        acts.another_canary,
         {
             Kind.LOGIN: failed(f"the canary meshkeeper-canary could not log in: {UNKNOWN_CLIENT}"),
             Kind.RUNNING_CLIENT: failed(

@@ -16,4 +16,10 @@ def canary_of(case: Case) -> Canary:
             f"{enrolled.enrolled_at:%Y-%m-%d %H:%M:%S} UTC.",
             "Drill a newer snapshot.",
         )
+    if not any(enrolled.address in node.addresses for node in case.manifest.facts.nodes):
+        raise CouldNotRun(
+            "The mesh had lost its canary when this snapshot was taken: its manifest names no node "
+            f"with {enrolled.address}.",
+            "Run 'meshkeeper rollout', which enrols one anew, then a backup.",
+        )
     return enrolled

@@ -48,17 +48,22 @@ def rows_missing(folder: Path, _production: Production) -> None:
     refresh(folder, DATABASE)
 
 
-def without_canary(folder: Path, _production: Production) -> None:
-    """As if the canary had never been enrolled: database and manifest agree on that."""
+def another_canary(folder: Path, _production: Production) -> None:
+    """Under the canary's name and address another machine is registered: all agree on that."""
+    keys = {"node_key": f"nodekey:{'ab' * 32}", "machine_key": f"mkey:{'cd' * 32}"}
     with contextlib.closing(sqlite3.connect(folder / DATABASE)) as database, database:
-        database.execute("DELETE FROM nodes WHERE given_name = 'meshkeeper-canary'")
+        database.execute(
+            "UPDATE nodes SET node_key = :node_key, machine_key = :machine_key"
+            " WHERE given_name = 'meshkeeper-canary'",
+            keys,
+        )
     refresh(folder, DATABASE)
-    edit(folder, lambda manifest: forget_canary(manifest["facts"]))
+    edit(folder, lambda manifest: canary_of(manifest).update(keys))
 
 
-def forget_canary(facts: dict[str, Any]) -> None:
-    facts["nodes"] = [node for node in facts["nodes"] if node["name"] != "meshkeeper-canary"]
-    facts["tables"]["nodes"] -= 1
+def canary_of(manifest: dict[str, Any]) -> dict[str, Any]:
+    nodes: list[dict[str, Any]] = manifest["facts"]["nodes"]
+    return next(node for node in nodes if node["name"] == "meshkeeper-canary")
 
 
 def contradicting_version(folder: Path, _production: Production) -> None:

@@ -6,10 +6,12 @@ import pytest
 
 from infra.access.restic import Stored
 from infra.backup.staging import staging, workplace
-from infra.backup.store import lacking, site_repository, snapshot_id
-from infra.errors import BackupFailed, BadInput, CouldNotRun
+from infra.backup.store import expire, lacking, site_repository, snapshot_id
+from infra.errors import BackupFailed, BadInput, CouldNotRun, RepositoryUnavailable
 from infra.model.site import Site
 from infra.settings import Settings
+
+STORED = Stored.model_validate({"id": "c0ffee" * 8, "time": "2026-11-23T10:00:00Z"})
 
 
 @pytest.fixture
@@ -68,6 +70,29 @@ def test_what_is_newer_than_the_newest_stored_is_wanted_oldest_first() -> None:
     assert lacking(on_host, stored) == ["20261123T120000Z", "20261123T130000Z"]
     assert lacking(on_host, []) == sorted(on_host)
     assert lacking([], stored) == []
+
+
+class AppendOnly:
+    """A repository whose server lets nothing be removed, or whose password is another."""
+
+    def __init__(self, *, opens: bool) -> None:
+        self._opens = opens
+
+    def forget(self, *_: object) -> tuple[Stored, ...]:
+        raise RepositoryUnavailable("restic forget failed with exit code 1: 403 Forbidden")
+
+    def snapshots(self, *_: object) -> tuple[Stored, ...]:
+        if not self._opens:
+            raise RepositoryUnavailable("The password does not open the restic repository.")
+        return (STORED,)
+
+
+def test_a_retention_that_can_not_be_applied_keeps_no_new_snapshot_out() -> None:
+    stored, problem = expire(AppendOnly(opens=True), site("mesh"), may_create=False)  # type: ignore[arg-type]
+    assert stored == (STORED,)
+    assert "403 Forbidden" in problem
+    with pytest.raises(RepositoryUnavailable, match="password"):
+        expire(AppendOnly(opens=False), site("mesh"), may_create=False)  # type: ignore[arg-type]
 
 
 def test_what_the_retention_let_go_does_not_come_back() -> None:

@@ -13,6 +13,7 @@ import yaml
 from deployments.cli.arguments import COMMANDS
 from deployments.cli.flow import exit_code
 from deployments.cli.main import MODULES, main
+from infra.settings import load_settings
 from infra.site_file import load_site
 
 
@@ -64,6 +65,11 @@ def test_a_setting_that_nobody_knows_is_told(
     said = capsys.readouterr().err
     assert "MESHKEEPER_UI_PROT" in said
     assert "MESHKEEPER_UI_PORT" in said
+
+
+def test_a_relative_path_is_meant_from_the_site_files_folder(tmp_path: Path) -> None:
+    (tmp_path / "meshkeeper.env").write_text("MESHKEEPER_SSH_KEY=id_ed25519\n")
+    assert load_settings(tmp_path / "site.yaml").ssh_key == tmp_path / "id_ed25519"
 
 
 def test_init_never_replaces_a_password(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from infra.host import facts
 from infra.host.observe import facts_program
 from infra.model.observation import FileState, Observation, ObserveRequest, StackQuery
 
@@ -51,6 +52,11 @@ def test_files_are_seen_by_content_and_mode_but_data_is_not(tmp_path: Path) -> N
     assert found.stacks["no-such-project"].files == {
         "config/a.yaml": FileState(sha256=a, mode=0o640)
     }
+
+
+def test_a_held_package_is_there() -> None:
+    listing = "ii  sudo 1.9\nhi  docker.io 26.1\nrc  nginx 1.26\n"
+    assert facts.installed(listing) == {"sudo": "1.9", "docker.io": "26.1"}
 
 
 @pytest.mark.parametrize("wal", ["WAL", "DELETE"])

@@ -79,3 +79,11 @@ def test_the_same_host_gives_the_same_plan() -> None:
     bare = json.loads((CASES[0].parent / "bare.json").read_text())["state"]
     plans = [plan_host("vps", Host(**HOST), PORTS, observed(bare)) for _ in range(2)]
     assert plans[0].digest == plans[1].digest
+
+
+def test_a_plan_shows_people_which_keys_and_ports_go() -> None:
+    foreign = {
+        "admin": {"shell": "/bin/bash", "groups": ["sudo"], "authorized_keys": ["ssh-rsa X"]}
+    }
+    plan = plan_host("vps", Host(**HOST), PORTS, observed(foreign))
+    assert "      removes the key ssh-rsa X" in plan.describe().splitlines()

@@ -18,6 +18,9 @@ from infra.model.stack import (
 from infra.rollout import compose, files
 from infra.rollout.local_gate import gate_locally
 
+#: For one image: some 120 MB over a slow home's uplink.
+UPLOAD_SECONDS = 3600
+
 
 def send_images(session: Session, plan: StackPlan) -> None:
     """Stream the images that the host lacks into its engine.
@@ -33,7 +36,8 @@ def send_images(session: Session, plan: StackPlan) -> None:
         )
 
     def load(chunks: Iterator[bytes]) -> None:
-        session.send("docker load", session.as_root("docker load --quiet"), chunks)
+        command = session.as_root("docker load --quiet")
+        session.send("docker load", command, chunks, timeout=UPLOAD_SECONDS)
 
     ship_images([c.image for c in plan.changes if isinstance(c, ShipImage)], load)
 

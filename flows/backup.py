@@ -39,7 +39,7 @@ class Found:
     """What a run has come upon so far."""
 
     anchor: Anchor
-    kept: list[SnapshotId]
+    kept: list[SnapshotId] = field(default_factory=list)
     host_report: HostReport | None = None
     stored: list[StoredSnapshot] = field(default_factory=list)
     refused: list[RefusedSnapshot] = field(default_factory=list)
@@ -74,16 +74,16 @@ def ask_and_expire(opened: OpenSite, anchor: Anchor) -> Found:
 
     A host that gives no answer keeps nobody from telling what the repository holds.
     """
+    found = Found(anchor)
     expiring = apply_retention.submit(opened, anchor)
     try:
-        host_report = ask_for_snapshot(opened, opened.site.stacks.headscale.host)
+        found.host_report = ask_for_snapshot(opened, opened.site.stacks.headscale.host)
     except (CouldNotRun, StepFailed) as error:
-        kept, problem = expiring.result()
-        return Found(anchor, kept, stopped_by=error, unexpired=problem)
+        found.stopped_by = error
     finally:
         expiring.wait()
-    kept, problem = expiring.result()
-    return Found(anchor, kept, host_report, unexpired=problem)
+    found.kept, found.unexpired = expiring.result()
+    return found
 
 
 def collect_all(opened: OpenSite, found: Found, folder: Path) -> None:
@@ -157,6 +157,8 @@ def problems_of(opened: OpenSite, found: Found, now: datetime) -> list[str]:
         problems += sidecar_problems(found.host_report, interval, now)
         problems += freshness_problems(found.host_report, max(found.kept, default=None))
     problems += [refused.reason for refused in found.refused[:MOST_REFUSED]]
+    if (more := len(found.refused) - MOST_REFUSED) > 0:
+        problems.append(f"{more} more snapshots are bad.")
     if found.unexpired:
         problems.append(f"The retention could not be applied: {found.unexpired}")
     if found.waiting:

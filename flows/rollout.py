@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from flows.definition import site_flow
-from infra.errors import CouldNotRun, Failed, GateFailed, MeshkeeperError
+from infra.errors import GateFailed, MeshkeeperError
 from infra.model.mesh import MeshPlan
 from infra.model.request import RolloutRequest, StackName
 from infra.model.stack import Applied, Check, RenderedStack, RolloutReport, StackPlan
@@ -90,7 +90,7 @@ def all_back(opened: OpenSite, progress: Progress) -> list[str]:
     for stack in reversed(progress.touched):
         try:
             steps.put_back(opened, stack)
-        except (Failed, CouldNotRun) as error:
+        except Exception as error:  # noqa: BLE001 - the others are put back all the same
             problems.append(
                 f"{stack.name} could not be put back: {error} The next rollout finds and ends what is unfinished."
             )

@@ -18,9 +18,9 @@ class Check(NamedTuple):
         return not self.todo
 
 
-def attempt(name: str, look: Callable[[], str]) -> Check:
-    """What `look` found, or the error that it raised."""
+def attempt(name: str, look: Callable[..., str], *of: object) -> Check:
+    """What `look` found at `of`, or the error that it raised."""
     try:
-        return Check(name, look())
+        return Check(name, look(*of))
     except MeshkeeperError as error:
         return Check(name, error.message, error.hint or "See the message.")

@@ -3,8 +3,6 @@
 import os
 import shutil
 import ssl
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path, PurePosixPath
 
 from deployments.cli.check import Check, attempt
@@ -33,20 +31,16 @@ def checks_of_site(settings: Settings, site: Site) -> list[Check]:
     secrets = {ref.secret: ref for ref in (site.backup.password, *site.backup.credentials.values())}
     hosts, names = list(site.hosts), (site.domain, site.headscale_name)
     return [
-        *(_attempt(f"secret {name}", _present, settings, ref) for name, ref in secrets.items()),
-        _attempt("repository", _repository, settings, site),
+        *(attempt(f"secret {name}", _present, settings, ref) for name, ref in secrets.items()),
+        attempt("repository", _repository, settings, site),
         *_roots(site),
-        _attempt("anchor", _anchor, settings, site),
-        _attempt("images", _images, site),
+        attempt("anchor", _anchor, settings, site),
+        attempt("images", _images, site),
         _ssh_key(settings),
-        *(_attempt(f"keys of {host}", _admin_keys, site, host) for host in hosts),
-        *(_attempt(name, _leads_to_host, site, name) for name in names),
-        *(_attempt(f"host {host}", _logged_in, Target(settings, site, host)) for host in hosts),
+        *(attempt(f"keys of {host}", _admin_keys, site, host) for host in hosts),
+        *(attempt(name, _leads_to_host, site, name) for name in names),
+        *(attempt(f"host {host}", _logged_in, Target(settings, site, host)) for host in hosts),
     ]
-
-
-def _attempt(name: str, look: Callable[..., str], *of: object) -> Check:
-    return attempt(name, partial(look, *of))
 
 
 def _images(site: Site) -> str:
@@ -92,7 +86,7 @@ def _roots(site: Site) -> list[Check]:
         "stacks.caddy.acme_root": site.stacks.caddy.acme_root,
         "network.extra_root": site.network.extra_root,
     }
-    return [_attempt(name, _root, name, path) for name, path in given.items() if path]
+    return [attempt(name, _root, name, path) for name, path in given.items() if path]
 
 
 def _root(name: str, path: PurePosixPath) -> str:

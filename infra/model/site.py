@@ -78,7 +78,7 @@ AbsolutePath = Annotated[PurePosixPath, AfterValidator(_absolute)]
 
 
 def _without_password(location: str) -> str:
-    if re.search(r"//[^/@]*:[^/@]*@", location):
+    if re.search(r"//[^@]*:[^@]*@", location):
         raise ValueError(
             "no place for a password; write it without user and password, and both into"
             " backup.credentials (RESTIC_REST_USERNAME: {secret: rest_user}, …)"

@@ -12,18 +12,9 @@ from infra.backup.report import snapshot_time
 from infra.errors import StepFailed, Unreachable
 from infra.model.anchor import Anchor
 from infra.model.backup import StoredSnapshot
-from infra.model.snapshot import MeshFacts
+from tests.samples import FACTS
 
 FIRST, SECOND, THIRD = (f"20261123T{hour}0000Z" for hour in (10, 11, 12))
-FACTS = MeshFacts(
-    server_key="mkey:1",
-    derp_key="2",
-    users=(),
-    nodes=(),
-    credentials=(),
-    tables={},
-    policy_sha256="0" * 64,
-)
 
 
 def found_on_host() -> backup.Found:

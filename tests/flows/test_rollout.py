@@ -56,18 +56,21 @@ def planned(_opened: Any, stacks: Any) -> rollout.Planned:
     return rollout.Planned(plans, None)
 
 
+@pytest.mark.parametrize(
+    "error", [Unreachable("The connection broke."), OSError("The disk is full.")]
+)
 def test_a_stack_that_can_not_be_put_back_keeps_no_other_from_it(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     back: list[str] = []
 
     def put_back(_opened: Any, stack: Any) -> None:
         if stack is CADDY:
-            raise Unreachable("The connection broke.")
+            raise error
         back.append(stack.name)
 
     monkeypatch.setattr(rollout.steps, "put_back", put_back)
     progress = rollout.Progress(touched=[HEADSCALE, CADDY])  # type: ignore[list-item]
     (told,) = rollout.all_back(None, progress)  # type: ignore[arg-type]
     assert back == ["headscale"]
-    assert told.startswith("caddy could not be put back: The connection broke.")
+    assert told.startswith(f"caddy could not be put back: {error}")

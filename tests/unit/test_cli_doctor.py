@@ -12,19 +12,10 @@ from deployments.cli.main import main
 from infra.access import restic
 from infra.access.anchor import save_anchor
 from infra.model.anchor import Anchor, VerifiedSnapshot
-from infra.model.snapshot import MeshFacts
 from infra.settings import load_settings
+from tests.samples import FACTS
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-FACTS = MeshFacts(
-    server_key="mkey:1",
-    derp_key="2",
-    users=(),
-    nodes=(),
-    credentials=(),
-    tables={},
-    policy_sha256="0" * 64,
-)
 
 
 @pytest.fixture

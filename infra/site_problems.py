@@ -8,7 +8,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from infra.model.site import PARTS_ONLY, RULES, Rule, SecretRef, Site
+from infra.model.site import PARTS_ONLY, SecretRef, Site
+from infra.model.site_rules import RULES, Rule
 
 Path = tuple[str | int, ...]
 

@@ -8,7 +8,7 @@ from deployments.cli.answer import Answer
 from infra.host.observe import observe
 from infra.host.provision import Target, way_in
 from infra.model.plan import Plan
-from infra.model.site import published_ports
+from infra.model.site_rules import published_ports
 from infra.planning.host import plan_host
 from infra.rollout.outlook import mesh_plan, plans, query, wanted_stacks
 from infra.rollout.pins import recorded_ids

@@ -10,7 +10,8 @@ from infra.host.observe import observe
 from infra.model.host import HostChange, Machine, SetAdmin
 from infra.model.observation import ObserveRequest
 from infra.model.plan import Plan
-from infra.model.site import Site, published_ports
+from infra.model.site import Site
+from infra.model.site_rules import published_ports
 from infra.planning.host import plan_host
 from infra.settings import Settings
 

@@ -4,86 +4,30 @@ What belongs to the control machine (paths, secrets' values, Prefect's address) 
 but in infra/settings.py.
 """
 
-import re
-from collections.abc import Callable
 from ipaddress import IPv4Address
-from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, model_validator
 
 from infra.model.base import Model
-from infra.model.cron import check_cron, check_timezone
-
-Domain = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", max_length=253
-    ),
-    Field(examples=["cronova.dev"]),
-]
-Label = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"),
-    Field(examples=["vps"]),
-]
-UserName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$"), Field(examples=["linuxuser"])
-]
-Port = Annotated[int, Field(ge=1, le=65535, examples=[22])]
-Cron = Annotated[str, AfterValidator(check_cron), Field(examples=["7 * * * *"])]
-Timezone = Annotated[str, AfterValidator(check_timezone), Field(examples=["Europe/Berlin"])]
-Version = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$"), Field(examples=["0.29.2"])
-]
-Megabytes = Annotated[int, Field(ge=16, le=1_048_576, examples=[256])]
-PublicKey = Annotated[
-    str,
-    StringConstraints(pattern=r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-\S+|sk-\S+) \S+( .*)?$"),
-    Field(examples=["ssh-ed25519 AAAA… you@home"]),
-]
-Fingerprint = Annotated[
-    str,
-    StringConstraints(pattern=r"^SHA256:[A-Za-z0-9+/]{43}$"),
-    Field(examples=["SHA256:… as 'ssh-keygen -l' shows it"]),
-]
-
-
-#: Without user or port, which have keys of their own. An IPv6 address has two colons at least.
-Address = Annotated[
-    str,
-    StringConstraints(
-        min_length=1,
-        max_length=253,
-        pattern=r"^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-        r"(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
-        r"|[0-9a-fA-F]*:[0-9a-fA-F.]*:[0-9a-fA-F:.]*)$",
-    ),
-]
-
-
-def _not_root(user: str) -> str:
-    if user == "root":
-        raise ValueError("refused by sshd once the host is provisioned; write such as linuxuser")
-    return user
-
-
-def _absolute(path: PurePosixPath) -> PurePosixPath:
-    if not path.is_absolute():
-        raise ValueError("relative: from where is not known; write the whole path, from / on")
-    return path
-
-
-AbsolutePath = Annotated[PurePosixPath, AfterValidator(_absolute)]
-
-
-def _without_password(location: str) -> str:
-    if re.search(r"//[^@]*:[^@]*@", location):
-        raise ValueError(
-            "no place for a password; write it without user and password, and both into"
-            " backup.credentials (RESTIC_REST_USERNAME: {secret: rest_user}, …)"
-        )
-    return location
+from infra.model.fields import (
+    AbsolutePath,
+    Address,
+    BackendVariable,
+    Cron,
+    Domain,
+    Fingerprint,
+    Label,
+    Megabytes,
+    Port,
+    PublicKey,
+    Timezone,
+    UserName,
+    Version,
+    not_root,
+    without_password,
+)
+from infra.model.site_rules import RULES
 
 
 class SecretRef(Model):
@@ -94,16 +38,6 @@ class SecretRef(Model):
         StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$"),
         Field(examples=["restic_password"]),
     ]
-
-
-class PublishedPort(Model):
-    """A port that is open to the internet."""
-
-    port: Port
-    protocol: Literal["tcp", "udp"] = "tcp"
-
-    def __str__(self) -> str:
-        return f"{self.port}/{self.protocol}"
 
 
 class Docker(Model):
@@ -119,7 +53,7 @@ class Host(Model):
     address: Address = Field(description="IP address or host name.", examples=["203.0.113.10"])
     port: Port = Field(default=22, description="sshd's port.")
     first_user: UserName = Field(default="root", description="Who can log in on a new machine.")
-    admin: Annotated[UserName, AfterValidator(_not_root)] = Field(
+    admin: Annotated[UserName, AfterValidator(not_root)] = Field(
         default="linuxuser", description="Who administers it afterwards."
     )
     admin_keys: tuple[PublicKey, ...] = Field(
@@ -197,20 +131,10 @@ class Retention(Model):
     monthly: Annotated[int, Field(ge=0)] = 12
 
 
-#: As restic's backends read it; any other variable would be for restic itself, or the machine.
-BackendVariable = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^(RESTIC_REST|AWS|B2|AZURE|GOOGLE|OS|ST|RCLONE)_[A-Z0-9_]{1,60}$",
-    ),
-    Field(examples=["RESTIC_REST_PASSWORD"]),
-]
-
-
 class Backup(Model):
     """Where snapshots go when they have left the host."""
 
-    repository: Annotated[str, AfterValidator(_without_password)] = Field(
+    repository: Annotated[str, AfterValidator(without_password)] = Field(
         description="restic repository: a path at home, or rest:/sftp:/s3:.",
         min_length=1,
         examples=["~/backups/headscale"],
@@ -277,80 +201,3 @@ class Site(Model):
 
 #: As validation context: check each part, and not yet how they go together.
 PARTS_ONLY: dict[str, Any] = {"parts only": True}
-
-
-def published_ports(site: Site, host: str) -> tuple[PublishedPort, ...]:
-    """The ports that the stacks of `host` open to the internet; sshd's is not among them."""
-    ports: list[PublishedPort] = []
-    if site.stacks.caddy.host == host:
-        ports += [PublishedPort(port=80), PublishedPort(port=443)]
-        ports.append(PublishedPort(port=443, protocol="udp"))
-    if site.stacks.headscale.host == host:
-        ports.append(PublishedPort(port=3478, protocol="udp"))
-    return tuple(ports)
-
-
-def _unknown_hosts(site: Site) -> list[str]:
-    named = {"headscale": site.stacks.headscale.host, "caddy": site.stacks.caddy.host}
-    known = ", ".join(site.hosts)
-    return [
-        f"stacks.{stack}.host: no host is called {host!r}; write one of: {known}"
-        for stack, host in named.items()
-        if host not in site.hosts
-    ]
-
-
-def _stacks_apart(site: Site) -> list[str]:
-    headscale, caddy = site.stacks.headscale.host, site.stacks.caddy.host
-    if headscale == caddy or not {headscale, caddy} <= site.hosts.keys():
-        return []
-    return [
-        f"stacks.caddy.host: {caddy!r} is another host than headscale's, which Caddy reaches on "
-        f"its own host only; write {headscale}"
-    ]
-
-
-def _swallowed_names(site: Site) -> list[str]:
-    base, server = site.stacks.headscale.base_domain, site.headscale_name
-    if server == base or server.endswith(f".{base}"):
-        return [
-            f"stacks.headscale.base_domain: {base!r} would swallow {server}, so clients could not "
-            f"find the server; write another, such as 'mesh.{site.domain}'"
-        ]
-    return []
-
-
-def _port_collisions(site: Site) -> list[str]:
-    return [
-        f"hosts.{name}.port: {host.port}/tcp is also published by a stack; write another port"
-        for name, host in site.hosts.items()
-        if PublishedPort(port=host.port) in published_ports(site, name)
-    ]
-
-
-class Rule(NamedTuple):
-    """How parts of a site go together; `reads` are their paths, `*` for any name."""
-
-    reads: tuple[tuple[str, ...], ...]
-    check: Callable[[Site], list[str]]
-
-
-_HEADSCALE_HOST = ("stacks", "headscale", "host")
-_CADDY_HOST = ("stacks", "caddy", "host")
-
-RULES = (
-    Rule((("hosts", "*"), _HEADSCALE_HOST, _CADDY_HOST), _unknown_hosts),
-    Rule((("hosts", "*"), _HEADSCALE_HOST, _CADDY_HOST), _stacks_apart),
-    Rule(
-        (
-            ("domain",),
-            ("stacks", "headscale", "subdomain"),
-            ("stacks", "headscale", "base_domain"),
-        ),
-        _swallowed_names,
-    ),
-    Rule(
-        (("hosts", "*", "port"), _HEADSCALE_HOST, _CADDY_HOST),
-        _port_collisions,
-    ),
-)

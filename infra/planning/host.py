@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from infra.errors import BadInput
+from infra.model.fields import PublishedPort
 from infra.model.host import (
     HardenSshd,
     HostChange,
@@ -14,7 +15,7 @@ from infra.model.host import (
     SetTimezone,
 )
 from infra.model.plan import Plan
-from infra.model.site import Host, PublishedPort
+from infra.model.site import Host
 from infra.planning import host_files as wanted
 
 BASE_PACKAGES = ("ca-certificates", "iptables", "python3", "sudo", "tzdata", "ufw")

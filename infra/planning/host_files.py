@@ -2,7 +2,8 @@
 
 import json
 
-from infra.model.site import Docker, PublishedPort
+from infra.model.fields import PublishedPort
+from infra.model.site import Docker
 
 SUDOERS = "/etc/sudoers.d/meshkeeper"
 #: The first value wins in sshd, and `50-cloud-init.conf` may allow passwords.

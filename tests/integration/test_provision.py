@@ -28,8 +28,9 @@ from infra.host.observe import observe
 from infra.host.provision import Target, after, look, require_in_order, way_in
 from infra.host.scripts import script_of
 from infra.images.ensure import ensure_images
+from infra.model.fields import PublishedPort
 from infra.model.host import SetAdmin, SetFirewall
-from infra.model.site import Derp, Host, PublishedPort, Site
+from infra.model.site import Derp, Host, Site
 from infra.planning.host_files import docker_block, sudoers_text, ufw_tuples
 from infra.rollout import apply
 from infra.rollout.local_gate import gate_locally

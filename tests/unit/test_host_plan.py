@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from infra.errors import BadInput
+from infra.model.fields import PublishedPort
 from infra.model.host import HostState
-from infra.model.site import Host, PublishedPort
+from infra.model.site import Host
 from infra.planning import host_files as wanted
 from infra.planning.host import PACKAGES, plan_host
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from infra.model.site import Site, published_ports
+from infra.model.site import Site
+from infra.model.site_rules import published_ports
 from infra.model.stack import CANARY_TAG, RenderedStack
 from infra.rollout.render import VERBATIM, render_stacks
 

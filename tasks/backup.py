@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from infra.access.anchor import update_anchor
-from infra.access.ssh import admin_login, connect
+from infra.access.login import admin_login
+from infra.access.ssh import connect
 from infra.backup import collect, store
 from infra.backup.collect import HostReport
 from infra.backup.unpack import unpack

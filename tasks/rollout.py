@@ -3,7 +3,8 @@
 import time
 
 from infra.access.anchor import load_anchor
-from infra.access.ssh import admin_login, connect
+from infra.access.login import admin_login
+from infra.access.ssh import connect
 from infra.errors import GateFailed, StepFailed
 from infra.host.observe import observe
 from infra.images.ensure import ensure_images

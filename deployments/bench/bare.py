@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from infra.access.ssh import Login, admin_login
+from infra.access.login import Login, admin_login
 from infra.images.tools import restic_path
 from infra.model.site import Site
 from infra.settings import Settings

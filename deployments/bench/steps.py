@@ -3,7 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from infra.access.anchor import load_anchor
-from infra.access.ssh import admin_login, connect
+from infra.access.login import admin_login
+from infra.access.ssh import connect
 from infra.backup import collect, store
 from infra.backup.staging import staging, workplace
 from infra.backup.unpack import unpack

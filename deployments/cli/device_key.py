@@ -3,7 +3,8 @@
 from argparse import Namespace
 
 from deployments.cli.answer import Answer
-from infra.access.ssh import admin_login, connect
+from infra.access.login import admin_login
+from infra.access.ssh import connect
 from infra.mesh.users import new_device_key
 from infra.settings import load_settings
 from infra.site_file import load_site

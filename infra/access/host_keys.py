@@ -5,7 +5,9 @@ import socket
 from paramiko import HostKeys, PKey, SSHException, Transport
 
 from infra.access.anchor import write_private
-from infra.access.ssh import CONNECT_TIMEOUT, Login, host_key_mismatch, unreachable
+from infra.access.login import Login
+from infra.access.session import CONNECT_TIMEOUT
+from infra.access.ssh import host_key_mismatch, unreachable
 from infra.errors import BadInput
 
 #: One connection each, in this order, until the expected fingerprint is seen.

@@ -2,189 +2,23 @@
 
 import logging
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 from fabric import Config, Connection
 from paramiko import BadHostKeyException, RejectPolicy, SSHException, Transport
 from paramiko.ssh_exception import AuthenticationException, PasswordRequiredException
-from pydantic import BaseModel, ConfigDict
 
-from infra.access.anchor import known_hosts_path
-from infra.access.remote_command import RemoteCommand
-from infra.errors import BadInput, HostKeyMismatch, LoginRefused, StepFailed, Unreachable
-from infra.model.site import Site
-from infra.settings import Settings
+from infra.access.login import Login
+from infra.access.session import CONNECT_TIMEOUT, Session
+from infra.errors import BadInput, HostKeyMismatch, LoginRefused, Unreachable
 
-MEBIBYTE = 1024 * 1024
-#: Characters of a command's last lines in an error: they end in states, logs and reports.
-LONGEST = 2_000
-CONNECT_TIMEOUT = 10
 KEEP_ALIVE = 15
 #: Unanswered data ends the connection after this: SSH's own keep-alives wait for no answer.
 DEAD_LINK_MILLISECONDS = 45_000
 
 # Its threads print tracebacks for what arrives here as an exception anyway.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-
-
-class Login(BaseModel):
-    """Who logs in where. `name` is the host's name in the site file, for messages."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    address: str
-    user: str
-    known_hosts: Path
-    port: int = 22
-    key_file: Path | None = None
-
-    @property
-    def pinned_as(self) -> str:
-        """The host's name in OpenSSH's known_hosts."""
-        return self.address if self.port == 22 else f"[{self.address}]:{self.port}"
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.user}@{self.address}:{self.port})"
-
-
-@dataclass(frozen=True)
-class Output:
-    """What a command left: `stdout` is its beginning up to the limit, `dropped` bytes followed."""
-
-    status: int
-    stdout: bytes
-    stderr: bytes
-    dropped: int = 0
-
-
-class Session:
-    """An open connection. May be used by several threads (sshd allows about ten commands at once)."""
-
-    def __init__(self, login: Login, transport: Transport) -> None:
-        self.login = login
-        self.round_trips = 0
-        self._transport = transport
-
-    def as_root(self, command: str) -> str:
-        """`command` (one simple command, no shell syntax) with root's rights for this user."""
-        return command if self.login.user == "root" else f"sudo -n -- {command}"
-
-    def run(
-        self, command: str, stdin: bytes = b"", timeout: float = 60, limit: int = MEBIBYTE
-    ) -> Output:
-        """Run `command`, whatever its exit status; `limit` bounds standard output in bytes.
-
-        Raises Unreachable when the connection breaks, StepFailed after `timeout` seconds.
-        """
-        return self._run(command.split(maxsplit=1)[0], command, stdin, timeout, limit)
-
-    def _run(  # noqa: PLR0913 - like `run`, and the step it is for
-        self, step: str, command: str, stdin: bytes, timeout: float, limit: int
-    ) -> Output:
-        running = self._start(step, command, [stdin], timeout)
-        kept, dropped = bytearray(), 0
-        try:
-            for data in running.output():
-                room = limit - len(kept)
-                kept += data[:room]
-                dropped += max(0, len(data) - room)
-            status, errors = running.end()
-        except (StepFailed, Unreachable) as error:
-            raise self._located(error, step) from error
-        finally:
-            running.close()
-        return Output(status, bytes(kept), errors, dropped)
-
-    def check(  # noqa: PLR0913 - like `run`, and the step it is for
-        self,
-        step: str,
-        command: str,
-        *,
-        stdin: bytes = b"",
-        timeout: float = 60,
-        limit: int = MEBIBYTE,
-    ) -> bytes:
-        """Standard output of a command that must succeed.
-
-        Raises StepFailed with host, `step` and the last lines, also for output over `limit` bytes.
-        """
-        output = self._run(step, command, stdin, timeout, limit)
-        if output.status != 0:
-            raise self._failed(step, output.status, output.stderr or output.stdout)
-        if output.dropped:
-            raise self._too_long(step, limit)
-        return output.stdout
-
-    def send(self, step: str, command: str, chunks: Iterable[bytes], timeout: float = 900) -> bytes:
-        """Stream `chunks` into a command that must succeed; returns up to 1 MiB of its output."""
-        running = self._start(step, command, chunks, timeout)
-        kept = bytearray()
-        try:
-            for data in running.output():
-                kept += data[: MEBIBYTE - len(kept)]
-            status, errors = running.end()
-        except (StepFailed, Unreachable) as error:
-            raise self._located(error, step) from error
-        finally:
-            running.close()
-        if status != 0:
-            raise self._failed(step, status, errors or bytes(kept))
-        return bytes(kept)
-
-    def receive(self, step: str, command: str, limit: int, timeout: float = 900) -> Iterator[bytes]:
-        """Stream standard output; StepFailed beyond `limit` bytes or when the command fails."""
-        running = self._start(step, command, [], timeout)
-        received = 0
-        try:
-            for data in running.output():
-                received += len(data)
-                if received > limit:
-                    break
-                yield data
-            else:
-                status, errors = running.end()
-        except (StepFailed, Unreachable) as error:
-            raise self._located(error, step) from error
-        finally:
-            running.close()
-        if received > limit:
-            raise self._too_long(step, limit)
-        if status != 0:
-            raise self._failed(step, status, errors)
-
-    def _start(
-        self, step: str, command: str, chunks: Iterable[bytes], timeout: float
-    ) -> RemoteCommand:
-        self.round_trips += 1
-        try:
-            channel = self._transport.open_session(timeout=CONNECT_TIMEOUT)
-            return RemoteCommand(channel, command, chunks, timeout)
-        except StepFailed as error:
-            raise self._located(error, step) from error
-        except (SSHException, EOFError, OSError) as error:
-            raise Unreachable(
-                f"{self.login.name}: {step}: the connection to {self.login} broke.",
-                "Is the host up? Then try again.",
-            ) from error
-
-    def _located(self, error: StepFailed | Unreachable, step: str) -> StepFailed | Unreachable:
-        return type(error)(f"{self.login.name}: {step}: {error.message}", error.hint)
-
-    def _failed(self, step: str, status: int, output: bytes) -> StepFailed:
-        last = "\n".join(output.decode(errors="replace").strip().splitlines()[-8:])[-LONGEST:]
-        return StepFailed(
-            f"{self.login.name}: {step} failed with exit status {status}: {last or '(no output)'}"
-        )
-
-    def _too_long(self, step: str, limit: int) -> StepFailed:
-        return StepFailed(
-            f"{self.login.name}: {step}: the host sent more than {limit} bytes.",
-            "That is more than it ever should: look at the host before you go on.",
-        )
 
 
 @contextmanager
@@ -200,28 +34,6 @@ def connect(login: Login) -> Iterator[Session]:
         yield Session(login, transport)
     finally:
         connection.close()
-
-
-def admin_login(settings: Settings, site: Site, host_name: str) -> Login:
-    """The login of the host's administrator. BadInput when the site has no such host."""
-    host = site.hosts.get(host_name)
-    if host is None:
-        known = ", ".join(site.hosts)
-        raise BadInput(f"The site {site.name} has no host {host_name!r}.", f"It has: {known}.")
-    return Login(
-        name=host_name,
-        address=host.address,
-        port=host.port,
-        user=host.admin,
-        key_file=settings.ssh_key.expanduser() if settings.ssh_key else None,
-        known_hosts=known_hosts_path(settings, site.name),
-    )
-
-
-def first_login(settings: Settings, site: Site, host_name: str) -> Login:
-    """The login that a new machine comes with."""
-    login = admin_login(settings, site, host_name)
-    return login.model_copy(update={"user": site.hosts[host_name].first_user})
 
 
 def _connection(login: Login) -> Connection:

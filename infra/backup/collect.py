@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, ValidationError
 
-from infra.access.ssh import Session
+from infra.access.session import Session
 from infra.backup.report import snapshot_time
 from infra.backup.store import ARCHIVE
 from infra.backup.unpack import MAX_ARCHIVE

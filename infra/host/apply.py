@@ -1,6 +1,7 @@
 """Makes one change on a host."""
 
-from infra.access.ssh import Login, Session
+from infra.access.login import Login
+from infra.access.session import Session
 from infra.host.guard import REVERT_SECONDS, guarded
 from infra.host.scripts import script_of
 from infra.model.host import HardenSshd, HostChange, SetAdmin, SetFirewall

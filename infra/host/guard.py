@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 
-from infra.access.ssh import Login, Session, connect
+from infra.access.login import Login
+from infra.access.session import Session
+from infra.access.ssh import connect
 from infra.errors import CouldNotRun, LockOutPrevented, StepFailed, Unreachable
 
 #: After this the host takes an unconfirmed change back.

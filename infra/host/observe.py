@@ -4,7 +4,7 @@ from importlib.resources import files
 
 from pydantic import ValidationError
 
-from infra.access.ssh import Session
+from infra.access.session import Session
 from infra.errors import StepFailed
 from infra.model.observation import Observation, ObserveRequest
 from infra.planning.host import MANAGED_FILES, PACKAGES

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-from infra.access.ssh import Login, Session, admin_login, connect, first_login
+from infra.access.login import Login, admin_login, first_login
+from infra.access.session import Session
+from infra.access.ssh import connect
 from infra.errors import LoginRefused, StepFailed
 from infra.host.observe import observe
 from infra.model.host import HostChange, Machine, SetAdmin

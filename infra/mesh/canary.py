@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from infra.access.anchor import canary_state_path, update_anchor, write_private
 from infra.access.docker import engine
-from infra.access.ssh import Session
+from infra.access.session import Session
 from infra.access.watchdog import removed_when_we_end
 from infra.errors import CouldNotRun, DockerUnavailable
 from infra.images.ensure import ensure_image

@@ -4,7 +4,7 @@ import shlex
 
 from pydantic import SecretStr
 
-from infra.access.ssh import Session
+from infra.access.session import Session
 from infra.errors import BadInput
 from infra.mesh.headscale import (
     Argv,

@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Iterator
 
-from infra.access.ssh import Session
+from infra.access.session import Session
 from infra.errors import CouldNotRun, GateFailed, StepFailed
 from infra.images.ship import ship_images
 from infra.model.stack import (

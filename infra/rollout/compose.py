@@ -2,7 +2,7 @@
 
 import shlex
 
-from infra.access.ssh import Session
+from infra.access.session import Session
 from infra.model.stack import RenderedStack
 from infra.rollout.render import COMPOSE
 from infra.text import printable

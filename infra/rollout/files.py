@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from infra.access.ssh import Session
+from infra.access.session import Session
 from infra.errors import StepFailed
 from infra.model.stack import RenderedStack
 

@@ -5,7 +5,7 @@ import re
 import shlex
 from typing import Any, NamedTuple
 
-from infra.access.ssh import Session
+from infra.access.session import Session
 from infra.errors import StepFailed
 from infra.model.request import StackName
 from infra.model.stack import Check

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from deployments.lab.boot import Lab
-from infra.access.ssh import admin_login, connect
+from infra.access.login import admin_login
+from infra.access.ssh import connect
 from infra.errors import GateFailed
 from infra.rollout import compose, local_gate
 from infra.rollout.local_gate import gate_locally

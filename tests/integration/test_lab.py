@@ -14,7 +14,8 @@ from deployments.lab.engine import ensure_network
 from deployments.lab.homes import resident_part, trusted
 from deployments.lab.plan import HOMES, PLACES, ROOT, LabPlan
 from infra.access.host_keys import pin_host_key
-from infra.access.ssh import Login, connect
+from infra.access.login import Login
+from infra.access.ssh import connect
 from infra.errors import CouldNotRun
 
 

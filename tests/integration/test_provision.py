@@ -13,7 +13,8 @@ from deployments.lab.keys import ensure_ssh_key
 from deployments.lab.machine import Machine
 from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
 from infra.access.host_keys import pin_host_key
-from infra.access.ssh import connect, first_login
+from infra.access.login import first_login
+from infra.access.ssh import connect
 from infra.errors import (
     CouldNotRun,
     GateFailed,

@@ -13,7 +13,8 @@ import pytest
 from deployments.lab.boot import Lab
 from deployments.lab.command import ask_meshkeeper, meshkeeper
 from infra.access.anchor import anchor_path, canary_state_path, load_anchor, save_anchor
-from infra.access.ssh import admin_login, connect
+from infra.access.login import admin_login
+from infra.access.ssh import connect
 from infra.errors import GateFailed
 from infra.host.observe import observe
 from infra.mesh.headscale import list_nodes, list_users, parse_nodes, parse_users

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from infra.access.host_keys import pin_host_key
-from infra.access.ssh import Login, Session, connect
+from infra.access.login import Login
+from infra.access.session import Session
+from infra.access.ssh import connect
 from infra.errors import BadInput, HostKeyMismatch, LoginRefused, StepFailed, Unreachable
 
 OTHER_KEY = "SHA256:" + "A" * 43

@@ -1,0 +1,53 @@
+"""Who logs in where: a host of the site file, as its administrator or as who it came with."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from infra.access.anchor import known_hosts_path
+from infra.errors import BadInput
+from infra.model.site import Site
+from infra.settings import Settings
+
+
+class Login(BaseModel):
+    """Who logs in where. `name` is the host's name in the site file, for messages."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    address: str
+    user: str
+    known_hosts: Path
+    port: int = 22
+    key_file: Path | None = None
+
+    @property
+    def pinned_as(self) -> str:
+        """The host's name in OpenSSH's known_hosts."""
+        return self.address if self.port == 22 else f"[{self.address}]:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.user}@{self.address}:{self.port})"
+
+
+def admin_login(settings: Settings, site: Site, host_name: str) -> Login:
+    """The login of the host's administrator. BadInput when the site has no such host."""
+    host = site.hosts.get(host_name)
+    if host is None:
+        known = ", ".join(site.hosts)
+        raise BadInput(f"The site {site.name} has no host {host_name!r}.", f"It has: {known}.")
+    return Login(
+        name=host_name,
+        address=host.address,
+        port=host.port,
+        user=host.admin,
+        key_file=settings.ssh_key.expanduser() if settings.ssh_key else None,
+        known_hosts=known_hosts_path(settings, site.name),
+    )
+
+
+def first_login(settings: Settings, site: Site, host_name: str) -> Login:
+    """The login that a new machine comes with."""
+    login = admin_login(settings, site, host_name)
+    return login.model_copy(update={"user": site.hosts[host_name].first_user})

@@ -1,0 +1,152 @@
+"""An open connection: commands on a host, with timeouts and bounded output."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from paramiko import SSHException, Transport
+
+from infra.access.login import Login
+from infra.access.remote_command import RemoteCommand
+from infra.errors import StepFailed, Unreachable
+
+MEBIBYTE = 1024 * 1024
+#: Characters of a command's last lines in an error: they end in states, logs and reports.
+LONGEST = 2_000
+#: Seconds for opening a connection, or a command's channel in it.
+CONNECT_TIMEOUT = 10
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command left: `stdout` is its beginning up to the limit, `dropped` bytes followed."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+    dropped: int = 0
+
+
+class Session:
+    """An open connection. May be used by several threads (sshd allows about ten commands at once)."""
+
+    def __init__(self, login: Login, transport: Transport) -> None:
+        self.login = login
+        self.round_trips = 0
+        self._transport = transport
+
+    def as_root(self, command: str) -> str:
+        """`command` (one simple command, no shell syntax) with root's rights for this user."""
+        return command if self.login.user == "root" else f"sudo -n -- {command}"
+
+    def run(
+        self, command: str, stdin: bytes = b"", timeout: float = 60, limit: int = MEBIBYTE
+    ) -> Output:
+        """Run `command`, whatever its exit status; `limit` bounds standard output in bytes.
+
+        Raises Unreachable when the connection breaks, StepFailed after `timeout` seconds.
+        """
+        return self._run(command.split(maxsplit=1)[0], command, stdin, timeout, limit)
+
+    def _run(  # noqa: PLR0913 - like `run`, and the step it is for
+        self, step: str, command: str, stdin: bytes, timeout: float, limit: int
+    ) -> Output:
+        running = self._start(step, command, [stdin], timeout)
+        kept, dropped = bytearray(), 0
+        try:
+            for data in running.output():
+                room = limit - len(kept)
+                kept += data[:room]
+                dropped += max(0, len(data) - room)
+            status, errors = running.end()
+        except (StepFailed, Unreachable) as error:
+            raise self._located(error, step) from error
+        finally:
+            running.close()
+        return Output(status, bytes(kept), errors, dropped)
+
+    def check(  # noqa: PLR0913 - like `run`, and the step it is for
+        self,
+        step: str,
+        command: str,
+        *,
+        stdin: bytes = b"",
+        timeout: float = 60,
+        limit: int = MEBIBYTE,
+    ) -> bytes:
+        """Standard output of a command that must succeed.
+
+        Raises StepFailed with host, `step` and the last lines, also for output over `limit` bytes.
+        """
+        output = self._run(step, command, stdin, timeout, limit)
+        if output.status != 0:
+            raise self._failed(step, output.status, output.stderr or output.stdout)
+        if output.dropped:
+            raise self._too_long(step, limit)
+        return output.stdout
+
+    def send(self, step: str, command: str, chunks: Iterable[bytes], timeout: float = 900) -> bytes:
+        """Stream `chunks` into a command that must succeed; returns up to 1 MiB of its output."""
+        running = self._start(step, command, chunks, timeout)
+        kept = bytearray()
+        try:
+            for data in running.output():
+                kept += data[: MEBIBYTE - len(kept)]
+            status, errors = running.end()
+        except (StepFailed, Unreachable) as error:
+            raise self._located(error, step) from error
+        finally:
+            running.close()
+        if status != 0:
+            raise self._failed(step, status, errors or bytes(kept))
+        return bytes(kept)
+
+    def receive(self, step: str, command: str, limit: int, timeout: float = 900) -> Iterator[bytes]:
+        """Stream standard output; StepFailed beyond `limit` bytes or when the command fails."""
+        running = self._start(step, command, [], timeout)
+        received = 0
+        try:
+            for data in running.output():
+                received += len(data)
+                if received > limit:
+                    break
+                yield data
+            else:
+                status, errors = running.end()
+        except (StepFailed, Unreachable) as error:
+            raise self._located(error, step) from error
+        finally:
+            running.close()
+        if received > limit:
+            raise self._too_long(step, limit)
+        if status != 0:
+            raise self._failed(step, status, errors)
+
+    def _start(
+        self, step: str, command: str, chunks: Iterable[bytes], timeout: float
+    ) -> RemoteCommand:
+        self.round_trips += 1
+        try:
+            channel = self._transport.open_session(timeout=CONNECT_TIMEOUT)
+            return RemoteCommand(channel, command, chunks, timeout)
+        except StepFailed as error:
+            raise self._located(error, step) from error
+        except (SSHException, EOFError, OSError) as error:
+            raise Unreachable(
+                f"{self.login.name}: {step}: the connection to {self.login} broke.",
+                "Is the host up? Then try again.",
+            ) from error
+
+    def _located(self, error: StepFailed | Unreachable, step: str) -> StepFailed | Unreachable:
+        return type(error)(f"{self.login.name}: {step}: {error.message}", error.hint)
+
+    def _failed(self, step: str, status: int, output: bytes) -> StepFailed:
+        last = "\n".join(output.decode(errors="replace").strip().splitlines()[-8:])[-LONGEST:]
+        return StepFailed(
+            f"{self.login.name}: {step} failed with exit status {status}: {last or '(no output)'}"
+        )
+
+    def _too_long(self, step: str, limit: int) -> StepFailed:
+        return StepFailed(
+            f"{self.login.name}: {step}: the host sent more than {limit} bytes.",
+            "That is more than it ever should: look at the host before you go on.",
+        )

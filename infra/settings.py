@@ -46,6 +46,11 @@ class Settings(BaseSettings):
         return self.state / "prefect"
 
     @property
+    def prefect_temporary(self) -> Path:
+        """Temporary files of a control plane: runs that were killed leave their workspaces."""
+        return self.state / "tmp"
+
+    @property
     def prefect_api_url(self) -> str:
         return f"http://127.0.0.1:{self.ui_port}/api"
 

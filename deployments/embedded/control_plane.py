@@ -1,6 +1,7 @@
 """The embedded control plane of a site: a Prefect server on SQLite, its UI, and one worker."""
 
 import fcntl
+import shutil
 import socket
 import subprocess
 import sys
@@ -106,7 +107,8 @@ def down(settings: Settings) -> list[str]:
 
 def _start_server(settings: Settings, api: Api) -> None:
     _refuse_taken_port(settings)
-    settings.prefect_home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for folder in (settings.prefect_home, settings.prefect_temporary):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _start(settings, "server", ["server", "start"])
     _wait(settings, "server", api.healthy)
 
@@ -176,6 +178,7 @@ def _stop_all(settings: Settings) -> list[str]:
     processes.stop(processes.carrying(CONTROL_PLANE_MARK, str(settings.state)))
     for role in ROLES:
         _pid_file(settings, role).unlink(missing_ok=True)
+    shutil.rmtree(settings.prefect_temporary, ignore_errors=True)
     return stopped
 
 

@@ -24,6 +24,7 @@ def control_plane_environment(settings: Settings) -> dict[str, str]:
     """The environment for every process that serves or uses the embedded control plane."""
     own = {
         "PREFECT_HOME": str(settings.prefect_home),
+        "TMPDIR": str(settings.prefect_temporary),
         "PREFECT_API_URL": settings.prefect_api_url,
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
         "PREFECT_SERVER_API_PORT": str(settings.ui_port),

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from paramiko import Channel, SSHException
 
@@ -69,12 +70,18 @@ class RemoteCommand:
 
     def close(self) -> None:
         self._timer.cancel()
-        self._channel.close()
+        self._close_channel()
 
     def _give_up(self) -> None:
         """Closing the channel wakes everybody who waits for it."""
         self._timed_out = True
-        self._channel.close()
+        self._close_channel()
+
+    def _close_channel(self) -> None:
+        # It is closed on our side before the host is told, which fails once the connection is gone:
+        # whom the closing woke may have ended that already.
+        with suppress(EOFError, OSError, SSHException):
+            self._channel.close()
 
     def _refuse_if_late(self) -> None:
         if self._timed_out:
@@ -93,7 +100,7 @@ class RemoteCommand:
             return  # the command ended without reading on: its status tells the rest
         except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
             self._feed_error = error
-            self._channel.close()
+            self._close_channel()
 
     def _drain_errors(self) -> None:
         for data in iter(lambda: self._channel.recv_stderr(CHUNK), b""):

@@ -271,10 +271,12 @@ def test_down_in_mid_drill_leaves_nothing_and_after_up_the_schedule_goes_on(
         asked = pool.submit(ask_meshkeeper, mesh.plan, "drill")
         assert until(lambda: drilling(mesh), 90), "the drill never began"
         os.kill(drilling(mesh)[0], signal.SIGSTOP)  # or it might end before it is ended
-        assert meshkeeper(mesh.plan, "down")["stopped"] == ["worker", "runs", "server"]
+        # The worker may have ended its run already, when its turn comes.
+        assert {"worker", "server"} <= set(meshkeeper(mesh.plan, "down")["stopped"])
         assert asked.result()[1] == 3
     assert until(lambda: not left_behind(mesh), 30)
     assert carrying(CONTROL_PLANE_MARK, str(mesh.plan.state)) == []
+    assert not mesh.settings.prefect_temporary.exists()
 
     values = yaml.safe_load(site_text)
     values["backup"]["schedule"] = "* * * * *"

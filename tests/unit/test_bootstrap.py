@@ -30,7 +30,11 @@ class Tree:
         """Exit code, and all that was said."""
         done = subprocess.run(
             ["sh", str(self.root / "deployments/bootstrap" / script), *arguments],
-            env={"PATH": str(self.root / "bin"), "HOME": str(self.root / "home")},
+            env={
+                "PATH": str(self.root / "bin"),
+                "HOME": str(self.root / "home"),
+                "TMPDIR": str(self.root),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

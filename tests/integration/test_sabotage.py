@@ -53,7 +53,7 @@ def without_server(data: str) -> Reasons:
 
 LOCKED_OUT = failed(
     "clients that are running would be locked out until restarted: with production's key in "
-    "memory, after 20 s it was still in the state '(NoState|Starting)'"
+    "memory, after [0-9]+ s it was still in the state '(NoState|Starting)'"
 )
 UNKNOWN_CLIENT = "the server does not know it, and asks it to register anew"
 MISSING = "{0}: expected in the manifest, but it is not listed there; {0}: expected in the snapshot, but it is missing"

@@ -30,6 +30,7 @@ def provision(request: ProvisionRequest) -> ProvisionReport:
     report = ProvisionReport(
         host=request.host,
         changes=tuple(applied),
+        notes=outlook.plan.notes,
         round_trips=outlook.round_trips,
         seconds=round(time.monotonic() - began, 2),
         machine=outlook.machine,

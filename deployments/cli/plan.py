@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from deployments.cli.answer import Answer
 from infra.host.observe import observe
 from infra.host.provision import Target, way_in
+from infra.host.report import machine_line
+from infra.model.host import Machine
 from infra.model.plan import Plan
 from infra.model.site_rules import published_ports
 from infra.planning.host import plan_host
@@ -30,9 +32,10 @@ def run(arguments: Namespace) -> Answer:
         "site": site.name,
         "changes": changed,
         "plans": [_data(plan) for plan in found],
+        "machines": {host.plans[0].target: host.machine.model_dump() for host in seen},
         "round_trips": sum(host.round_trips for host in seen),
     }
-    text = "\n".join(plan.describe() for plan in found)
+    text = "\n".join(line for host in seen for line in _lines(host))
     return Answer(text, data, CHANGES if changed and arguments.check else 0)
 
 
@@ -40,6 +43,7 @@ class Seen(NamedTuple):
     """A host's plan, those of its stacks and of the mesh, and how many commands it took to make them."""
 
     plans: list[Plan[Any]]
+    machine: Machine
     round_trips: int
 
 
@@ -59,7 +63,13 @@ def plan_target(target: Target) -> Seen:
     found = [of_host, *plans(stacks, ids, seen).values()]
     if "headscale" in stacks:
         found.append(mesh_plan(target.settings, site, seen))
-    return Seen(found, session.round_trips)
+    return Seen(found, seen.host.machine, session.round_trips)
+
+
+def _lines(host: Seen) -> list[str]:
+    """The host's own plan comes first, and then what it is."""
+    first, *others = (plan.describe() for plan in host.plans)
+    return [first, f"  {machine_line(host.machine)}", *others]
 
 
 def _data(plan: Plan[Any]) -> dict[str, Any]:

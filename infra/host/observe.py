@@ -1,5 +1,6 @@
 """Observes a host and its stacks in one round trip."""
 
+import time
 from importlib.resources import files
 
 from pydantic import ValidationError
@@ -7,7 +8,9 @@ from pydantic import ValidationError
 from infra.access.session import Session
 from infra.errors import StepFailed
 from infra.model.observation import Observation, ObserveRequest
-from infra.planning.host import MANAGED_FILES, PACKAGES
+from infra.planning.host import MANAGED_FILES, MODES, PACKAGES
+from infra.planning.host_access import SSHD_ASKED
+from infra.planning.host_services import SYSCTLS
 
 ANSWER_LIMIT = 2 * 1024 * 1024
 STEP = "observing the host"
@@ -19,6 +22,7 @@ def observe(session: Session, request: ObserveRequest) -> Observation:
     Raises StepFailed when the host's answer is no answer, Unreachable.
     """
     program = facts_program(request)
+    asked_at = time.time()
     answer = session.check(
         STEP, session.as_root("python3 -IS -"), stdin=program, limit=ANSWER_LIMIT
     )
@@ -35,11 +39,26 @@ def observe(session: Session, request: ObserveRequest) -> Observation:
         raise StepFailed(
             f"{session.login.name}: {STEP}: its answer leaves out {', '.join(sorted(lacking))}."
         )
-    return seen
+    return _with_clock_offset(seen, asked_at, time.time())
+
+
+def _with_clock_offset(seen: Observation, asked_at: float, answered_at: float) -> Observation:
+    """Compared with both ends of the round trip: between them it is right."""
+    machine = seen.host.machine
+    offset = machine.clock - min(max(machine.clock, asked_at), answered_at)
+    machine = machine.model_copy(update={"clock_offset": round(offset, 1)})
+    return seen.model_copy(update={"host": seen.host.model_copy(update={"machine": machine})})
 
 
 def facts_program(request: ObserveRequest) -> bytes:
     """The program for the host's Python, with its request at the end."""
-    asked = {"packages": PACKAGES, "files": MANAGED_FILES, **request.model_dump(mode="json")}
+    asked = {
+        "packages": PACKAGES,
+        "files": MANAGED_FILES,
+        "sshd": SSHD_ASKED,
+        "sysctls": tuple(SYSCTLS),
+        "modes": tuple(MODES),
+        **request.model_dump(mode="json"),
+    }
     source = files("infra.host").joinpath("facts.py").read_text()
     return f"{source}\nmain({asked!r})\n".encode()

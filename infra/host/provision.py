@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from infra.access.login import Login, admin_login, first_login
@@ -35,10 +36,11 @@ class Target(NamedTuple):
 
 
 class Outlook(NamedTuple):
-    """What one look at the host found."""
+    """What one look at the host found; `peer` is the address from which it saw us come."""
 
     plan: Plan[HostChange]
     machine: Machine
+    peer: IPv4Address | IPv6Address | None
     round_trips: int
     user: str
 
@@ -70,8 +72,8 @@ def look(target: Target) -> Outlook:
         plan = plan_host(
             target.host, host, published_ports(target.site, target.host), observation.host
         )
-        machine = observation.host.machine
-        return Outlook(plan, machine, session.round_trips, session.login.user)
+        seen = observation.host
+        return Outlook(plan, seen.machine, seen.peer, session.round_trips, session.login.user)
 
 
 def after(target: Target, change: HostChange) -> Target:

@@ -13,12 +13,21 @@ def markdown(report: ProvisionReport) -> str:
     else:
         rows = [f"| {c.item} | {cell(c.summary)} | {c.seconds:.1f} s |" for c in report.changes]
         done = "\n".join(["| item | what was done | time |", "|---|---|---|", *rows])
-    return f"# {report.host} is in order\n\n{done}\n\n{machine_line(report.machine)}\n"
+    notes = "".join(f"- {cell(note)}\n" for note in report.notes)
+    left = f"\nLeft as it is:\n\n{notes}" if notes else ""
+    return f"# {report.host} is in order\n\n{done}\n\n{machine_line(report.machine)}\n{left}"
 
 
 def machine_line(machine: Machine) -> str:
     return (
         f"It has {machine.ram_bytes / GIB:.1f} GiB of memory, {machine.cores:g} cores, "
         f"{machine.disk_free_bytes / GIB:.0f} of {machine.disk_bytes / GIB:.0f} GiB of disk free, "
-        f"kernel {cell(machine.kernel, 80)}."
+        f"kernel {cell(machine.kernel, 80)}, {_what(machine)}."
     )
+
+
+def _what(machine: Machine) -> str:
+    if machine.container:
+        return f"a container ({cell(machine.virtualisation, 80)}): swap and clock are not its own"
+    kind = "virtual machine" if machine.virtualisation == "vm" else "machine of its own"
+    return f"a {kind} of {cell(machine.provider, 80) or 'an unknown provider'}"

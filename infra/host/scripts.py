@@ -3,15 +3,20 @@
 from shlex import quote
 
 from infra.model.host import (
+    Configure,
     HardenSshd,
     HostChange,
-    InstallPackages,
+    RemovePackages,
     SetAdmin,
-    SetDocker,
     SetFirewall,
+    SetModes,
     SetTimezone,
 )
-from infra.planning.host_files import BEGIN, DAEMON, END, SSHD_DROP_IN, SUDOERS, UFW_BLOCKS
+from infra.planning.host_access import SSHD_DROP_IN, SUDOERS
+from infra.planning.host_firewall import BEGIN, COMMENT, END, UFW_BLOCKS
+
+#: What went live last, a file per item: a run that is killed between writing and starting leaves none.
+APPLIED = "/var/lib/meshkeeper/applied"
 
 _HEAD = "set -eu\nexport LC_ALL=C DEBIAN_FRONTEND=noninteractive\n"
 # A machine that has just booted may be upgrading itself: apt's lock is waited for.
@@ -21,8 +26,6 @@ _APT = "apt-get -qq -o DPkg::Lock::Timeout=300"
 def script_of(change: HostChange) -> str:
     """The script that makes this change; run twice, it ends in the same state."""
     match change:
-        case InstallPackages():
-            return _HEAD + install(change.packages)
         case SetTimezone():
             return _HEAD + timezone(change.timezone)
         case SetAdmin():
@@ -31,8 +34,12 @@ def script_of(change: HostChange) -> str:
             return _HEAD + sshd(change)
         case SetFirewall():
             return _HEAD + firewall(change)
-        case SetDocker():
-            return _HEAD + docker(change)
+        case Configure():
+            return _HEAD + configure(change)
+        case RemovePackages():
+            return _HEAD + f"{_APT} purge -y {' '.join(map(quote, change.packages))} >/dev/null\n"
+        case SetModes():
+            return _HEAD + modes(change)
 
 
 def install(packages: tuple[str, ...]) -> str:
@@ -81,7 +88,7 @@ systemctl reload ssh
 
 def firewall(change: SetFirewall) -> str:
     """Never off in between: what is missing is added, what is not wanted is deleted."""
-    allows = "".join(f"ufw allow {quote(port)} >/dev/null\n" for port in change.ports)
+    allows = "".join(f"ufw allow {rule} comment {COMMENT} >/dev/null\n" for rule in change.allow)
     blocks = "".join(
         f"sed -i '/^{BEGIN}$/,/^{END}$/d' {path}\n{_append(path, change.block)}\n"
         for path in UFW_BLOCKS
@@ -89,32 +96,42 @@ def firewall(change: SetFirewall) -> str:
     return f"""\
 ufw default deny incoming >/dev/null
 ufw default allow outgoing >/dev/null
-{allows}{_delete_other_rules(change.rules)}{blocks}\
+{allows}{_delete(change.remove)}{blocks}\
 ufw --force enable >/dev/null
 ufw reload >/dev/null
 """
 
 
-def _delete_other_rules(wanted: tuple[str, ...]) -> str:
+def _delete(rules: tuple[str, ...]) -> str:
     """UFW numbers its rules as its two files list them; the last goes first."""
-    keep = "".join(f"### tuple ### {rule}\n" for rule in wanted)
+    if not rules:
+        return ""
+    unwanted = "\n".join(f"### tuple ### {rule}" for rule in rules)
     return f"""\
-numbers=$(cat /etc/ufw/user.rules /etc/ufw/user6.rules | grep '^### tuple ###' \
-    | grep -nvxF {quote(keep.strip())} | cut -d: -f1 | sort -rn) || true
+numbers=$(cat /etc/ufw/user.rules /etc/ufw/user6.rules | grep '^### tuple ###' \\
+    | grep -nxF {quote(unwanted)} | cut -d: -f1 | sort -rn) || true
 for number in $numbers; do ufw --force delete "$number" >/dev/null; done
 """
 
 
-def docker(change: SetDocker) -> str:
-    """Settings before the engine's first start; a running one learns live-restore by a reload."""
-    return f"""\
-mkdir -p /etc/docker
-{_write(DAEMON, change.daemon)}
-systemctl reload docker.service 2>/dev/null || true
-{install(change.packages) if change.packages else ""}\
-systemctl -q enable docker.service
-systemctl restart docker.service
-"""
+def configure(change: Configure) -> str:
+    """Files before packages: a service that begins when it is installed begins with them."""
+    files = "".join(
+        f"mkdir -p {file.path.rpartition('/')[0]}\n{_write(file.path, file.text)}\n"
+        for file in change.files
+    )
+    packages = install(change.packages) if change.packages else ""
+    stamp = f"{APPLIED}/{change.item}"
+    return (
+        f"mkdir -p -m 700 {APPLIED}\nrm -f {stamp}\n{files}{packages}{change.activate}"
+        f"{_write(stamp, change.digest)}\n"
+    )
+
+
+def modes(change: SetModes) -> str:
+    return "".join(
+        f"chown root {path}\nchmod {mode:04o} {path}\n" for path, mode in change.modes.items()
+    )
 
 
 def _write(path: str, content: str) -> str:

@@ -27,6 +27,9 @@ UserName = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535, examples=[22])]
 Cron = Annotated[str, AfterValidator(check_cron), Field(examples=["7 * * * *"])]
 Timezone = Annotated[str, AfterValidator(check_timezone), Field(examples=["Europe/Berlin"])]
+TimeOfDay = Annotated[
+    str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$"), Field(examples=["04:30"])
+]
 Version = Annotated[
     str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$"), Field(examples=["0.29.2"])
 ]

@@ -4,6 +4,7 @@ A host's state comes from the host, which is assumed compromised: everything is 
 """
 
 import re
+from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -23,6 +24,13 @@ class Account(Model):
     authorized_keys: Lines = Field(description="Lines without comments and empty ones.")
 
 
+class FileMode(Model):
+    """Who may do what with a file."""
+
+    mode: Annotated[int, Field(ge=0, le=0o7777)]
+    owner: Text
+
+
 class Firewall(Model):
     """UFW as it is written down, and what of it is live in the kernel."""
 
@@ -33,6 +41,9 @@ class Firewall(Model):
         description="Of the kernel's INPUT chains: IPv4's, then IPv6's where there is one."
     )
     live_docker: Lines = Field(description="The kernel's DOCKER-USER rules (IPv4).")
+    live_input: Lines = Field(
+        description="Rules of the kernel's INPUT chains that are no other program's: made by hand."
+    )
 
 
 class Engine(Model):
@@ -51,6 +62,17 @@ class Machine(Model):
     disk_bytes: Amount
     disk_free_bytes: Amount
     kernel: Text
+    virtualisation: Text = Field(description="`docker`, … for a container; `vm`; `none`.")
+    provider: Text = Field(description="As the machine's firmware tells it; empty: unknown.")
+    clock: Annotated[float, Field(ge=0, lt=1e11)] = Field(description="Its time, seconds, UTC.")
+    clock_offset: float = Field(
+        default=0, description="Seconds by which its clock is ahead of ours; ours to say."
+    )
+
+    @property
+    def container(self) -> bool:
+        """Whether swap, clock and most kernel settings belong to the machine below."""
+        return self.virtualisation not in ("vm", "none")
 
 
 def _with_ports(settings: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
@@ -78,11 +100,44 @@ class HostState(Model):
     firewall: Firewall
     engine: Engine | None
     machine: Machine
+    running: Lines = Field(description="Services that run.")
+    applied: dict[Text, Text] = Field(
+        max_length=100, description="By item: the digest of the configuration that went live last."
+    )
+    sysctl: dict[Text, Text] = Field(max_length=100, description="Of those asked for.")
+    modes: dict[Text, FileMode] = Field(max_length=100, description="Of those that exist.")
+    peer: IPv4Address | IPv6Address | None = Field(
+        description="The address from which we come, as the host sees it."
+    )
 
 
-class InstallPackages(Change):
-    kind: Literal["packages"] = "packages"
+class RemovePackages(Change):
+    kind: Literal["needless"] = "needless"
     packages: tuple[str, ...]
+
+
+class SetModes(Change):
+    """Files that must be root's, with no more than these bits."""
+
+    kind: Literal["modes"] = "modes"
+    modes: dict[str, int]
+
+
+class ManagedFile(Model):
+    """A file on the host that belongs to meshkeeper."""
+
+    path: str
+    text: str
+
+
+class Configure(Change):
+    """Packages, files, and what makes them live: one service's configuration."""
+
+    kind: Literal["configure"] = "configure"
+    packages: tuple[str, ...] = Field(description="Those that are missing.")
+    files: tuple[ManagedFile, ...]
+    activate: str = Field(description="Shell text that makes the files live; may be run again.")
+    digest: str = Field(description="Of files and activation; noted on the host once it is live.")
 
 
 class SetTimezone(Change):
@@ -106,22 +161,16 @@ class HardenSshd(Change):
 
 
 class SetFirewall(Change):
-    """UFW with exactly these rules, and the same ports for what Docker publishes."""
+    """UFW with these rules, and the same ports for what Docker publishes."""
 
     kind: Literal["firewall"] = "firewall"
-    ports: tuple[str, ...] = Field(description="As UFW takes them: `22/tcp`.")
-    rules: tuple[str, ...] = Field(description="UFW's tuples that may stay; all others go.")
+    allow: tuple[str, ...] = Field(description="Rules as UFW's command line takes them.")
+    remove: tuple[str, ...] = Field(description="UFW's tuples that go.")
     block: str = Field(description="For after.rules and after6.rules, with its markers.")
 
 
-class SetDocker(Change):
-    kind: Literal["docker"] = "docker"
-    packages: tuple[str, ...]
-    daemon: str = Field(description="Text of /etc/docker/daemon.json.")
-
-
 HostChange = Annotated[
-    InstallPackages | SetTimezone | SetAdmin | HardenSshd | SetFirewall | SetDocker,
+    RemovePackages | SetTimezone | SetAdmin | HardenSshd | SetFirewall | Configure | SetModes,
     Field(discriminator="kind"),
 ]
 
@@ -137,6 +186,7 @@ class ProvisionReport(Model):
 
     host: str
     changes: tuple[AppliedChange, ...] = ()
+    notes: tuple[str, ...] = Field(default=(), description="What was left as it is, and why.")
     round_trips: int = Field(description="Commands for the last look at it, logins not counted.")
     seconds: float
     machine: Machine

@@ -25,10 +25,13 @@ C = TypeVar("C", bound=Change)
 
 
 class Plan(Model, Generic[C]):
-    """Ordered changes for one target (a host, or a stack on a host). Empty: in order."""
+    """Ordered changes for one target (a host, or a stack on a host). No changes: in order."""
 
     target: str
     changes: tuple[C, ...] = ()
+    notes: tuple[str, ...] = Field(
+        default=(), description="What is left as it is, and why: nothing that would be done."
+    )
 
     @property
     def empty(self) -> bool:
@@ -41,9 +44,9 @@ class Plan(Model, Generic[C]):
 
     def describe(self) -> str:
         """The one text for dry run, log and report: a line per change, its details below."""
-        if self.empty:
-            return f"{self.target}: in order"
-        return "\n".join([f"{self.target}:", *(line for c in self.changes for line in _lines(c))])
+        head = f"{self.target}: in order" if self.empty else f"{self.target}:"
+        notes = [f"  note: {note}" for note in self.notes]
+        return "\n".join([head, *(line for c in self.changes for line in _lines(c)), *notes])
 
 
 def _lines(change: Change) -> list[str]:

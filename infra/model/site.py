@@ -4,8 +4,8 @@ What belongs to the control machine (paths, secrets' values, Prefect's address) 
 but in infra/settings.py.
 """
 
-from ipaddress import IPv4Address
-from typing import Annotated, Any
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, model_validator
 
@@ -21,6 +21,7 @@ from infra.model.fields import (
     Megabytes,
     Port,
     PublicKey,
+    TimeOfDay,
     Timezone,
     UserName,
     Version,
@@ -65,6 +66,19 @@ class Host(Model):
         default=None, description="The host key's fingerprint, as the provider shows it."
     )
     timezone: Timezone = "UTC"
+    ssh_from: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(),
+        description="Networks from which SSH is reachable; none: from anywhere.",
+        examples=[["203.0.113.0/24"]],
+    )
+    foreign_rules: Literal["keep", "remove"] = Field(
+        default="keep", description="What becomes of firewall rules that are not meshkeeper's."
+    )
+    reboot_at: TimeOfDay | None = Field(
+        default="04:30",
+        description="When it may reboot after security updates that need it, in its time zone; "
+        "null: never by itself.",
+    )
     docker: Docker = Docker()
 
 

@@ -5,24 +5,45 @@ from collections.abc import Iterable
 from infra.errors import BadInput
 from infra.model.fields import PublishedPort
 from infra.model.host import (
-    HardenSshd,
     HostChange,
     HostState,
-    InstallPackages,
-    SetAdmin,
-    SetDocker,
-    SetFirewall,
+    RemovePackages,
+    SetModes,
     SetTimezone,
 )
 from infra.model.plan import Plan
 from infra.model.site import Host
-from infra.planning import host_files as wanted
+from infra.planning import host_access, host_firewall, host_services
 
-BASE_PACKAGES = ("ca-certificates", "iptables", "python3", "sudo", "tzdata", "ufw")
-#: Debian 13 splits the engine; docker-compose is Compose 2, as the plugin `docker compose` too.
-DOCKER_PACKAGES = ("apparmor", "docker.io", "docker-cli", "docker-compose")
-PACKAGES = BASE_PACKAGES + DOCKER_PACKAGES
-MANAGED_FILES = wanted.MANAGED_FILES
+#: They listen on the network, or send passwords over it, and no site needs them.
+NEEDLESS_PACKAGES = (
+    "avahi-daemon",
+    "cups-daemon",
+    "exim4-daemon-light",
+    "inetutils-telnetd",
+    "nis",
+    "rpcbind",
+    "rsh-redone-server",
+    "snmpd",
+    "telnetd",
+    "tftpd-hpa",
+    "xinetd",
+)
+PACKAGES = (*host_services.PACKAGES, *NEEDLESS_PACKAGES)
+MANAGED_FILES = (*host_access.FILES, *host_firewall.UFW_BLOCKS, *host_services.FILES)
+#: The most that others may do with root's files; as Debian and OpenSSH deliver them.
+MODES = {
+    "/etc/gshadow": 0o640,
+    "/etc/shadow": 0o640,
+    "/etc/ssh/ssh_host_ecdsa_key": 0o600,
+    "/etc/ssh/ssh_host_ed25519_key": 0o600,
+    "/etc/ssh/ssh_host_rsa_key": 0o600,
+    "/etc/ssh/sshd_config": 0o644,
+    "/etc/sudoers": 0o440,
+    "/root": 0o700,
+}
+#: Seconds. Certificates and logins bear more, schedules and logs are read side by side.
+CLOCK_TOLERANCE = 5
 _UTC = ("", "Etc/UTC", "UTC")
 
 
@@ -32,7 +53,8 @@ def plan_host(
     """What brings the host to its wanted state; `ports` are those its stacks publish.
 
     First the way in that stays (admin), then the old one's end (sshd), then the firewall, and
-    Docker only behind it. Raises BadInput for a system that is not Debian 13.
+    Docker only behind it. Raises BadInput for a system that is not Debian 13, and for a firewall
+    that would shut us out.
     """
     if (state.os, state.os_version) != ("debian", "13"):
         raise BadInput(
@@ -41,20 +63,27 @@ def plan_host(
             "Install Debian 13 on it (Debian 12 has no Compose 2 of its own).",
         )
     changes = (
-        *_packages(state),
+        *host_services.plan_service(host_services.base(), state),
         *_timezone(host, state),
-        *_admin(host, state),
-        *_sshd(state),
-        *_firewall(ports, state),
-        *_docker(host, state),
+        *host_access.plan_admin(host, state),
+        *host_access.plan_sshd(state),
+        *host_firewall.plan_firewall(name, host, ports, state),
+        *host_services.plan_services(host, state),
+        *_needless(state),
+        *_modes(state),
+        *host_services.plan_service(host_services.docker(host.docker), state),
     )
-    return Plan(target=name, changes=changes)
+    notes = (*host_firewall.firewall_notes(host, ports, state), *_clock_notes(state))
+    return Plan(target=name, changes=changes, notes=notes)
 
 
-def _packages(state: HostState) -> Iterable[InstallPackages]:
-    if missing := _missing(BASE_PACKAGES, state):
-        yield InstallPackages(
-            item="host.packages", summary=f"install {', '.join(missing)}", packages=missing
+def _needless(state: HostState) -> Iterable[RemovePackages]:
+    present = tuple(package for package in NEEDLESS_PACKAGES if package in state.packages)
+    if present:
+        yield RemovePackages(
+            item="host.needless",
+            summary=f"remove {', '.join(present)}: nothing here needs it, and it listens",
+            packages=present,
         )
 
 
@@ -68,104 +97,25 @@ def _timezone(host: Host, state: HostState) -> Iterable[SetTimezone]:
         )
 
 
-def _admin(host: Host, state: HostState) -> Iterable[SetAdmin]:
-    sudoers = wanted.sudoers_text(host.admin)
-    reasons = _admin_reasons(host, state)
-    if state.files.get(wanted.SUDOERS) != sudoers:
-        reasons.append("sudo without password")
-    if reasons:
-        yield SetAdmin(
-            item="host.admin",
-            summary=f"administrator {host.admin}: {', '.join(reasons)}",
-            detail=_foreign_keys(host, state),
-            user=host.admin,
-            public_keys=host.admin_keys,
-            sudoers=sudoers,
-        )
+def _clock_notes(state: HostState) -> Iterable[str]:
+    offset = state.machine.clock_offset
+    if abs(offset) > CLOCK_TOLERANCE:
+        where = "ahead of" if offset > 0 else "behind"
+        yield f"its clock is {abs(offset):.0f} s {where} ours: one of the two is wrong"
 
 
-def _admin_reasons(host: Host, state: HostState) -> list[str]:
-    if state.admin is None:
-        return ["new account"]
-    reasons = []
-    if state.admin.shell != "/bin/bash" or "sudo" not in state.admin.groups:
-        reasons.append("shell and group")
-    if set(state.admin.authorized_keys) != set(host.admin_keys):
-        reasons.append("the declared keys, and no others")
-    return reasons
-
-
-def _foreign_keys(host: Host, state: HostState) -> str:
-    present = state.admin.authorized_keys if state.admin else ()
-    foreign = [key for key in present if key not in host.admin_keys]
-    return "\n".join(f"removes the key {key}" for key in foreign)
-
-
-def _sshd(state: HostState) -> Iterable[HardenSshd]:
+def _modes(state: HostState) -> Iterable[SetModes]:
     wrong = {
-        key: " and ".join(state.sshd.get(key, ("unset",)))
-        for key, value in wanted.SSHD_SETTINGS.items()
-        if state.sshd.get(key) != (value,)
+        path: seen
+        for path, seen in state.modes.items()
+        if path in MODES and (seen.mode & ~MODES[path] or seen.owner != "root")
     }
-    drop_in = wanted.sshd_text()
-    if wrong or state.files.get(wanted.SSHD_DROP_IN) != drop_in:
-        yield HardenSshd(
-            item="host.sshd",
-            summary="log in by key only, and not as root",
-            detail="\n".join(f"{key} is {value} now" for key, value in wrong.items()),
-            drop_in=drop_in,
+    if wrong:
+        yield SetModes(
+            item="host.modes",
+            summary=f"close {', '.join(wrong)} to others",
+            detail="\n".join(
+                f"{path} is {seen.mode:04o} {seen.owner}" for path, seen in wrong.items()
+            ),
+            modes={path: MODES[path] for path in wrong},
         )
-
-
-def _firewall(ports: tuple[PublishedPort, ...], state: HostState) -> Iterable[SetFirewall]:
-    # What sshd itself listens on: the site file's port may be one that is forwarded to it.
-    sshd = tuple(PublishedPort(port=int(port)) for port in state.sshd.get("port", ("22",)))
-    opened = tuple(dict.fromkeys((*sshd, *ports)))
-    rules, block = wanted.ufw_tuples(opened), wanted.docker_block(ports)
-    reasons = _firewall_reasons(state, rules, block)
-    if reasons or not _docker_rules_live(ports, state):
-        yield SetFirewall(
-            item="host.firewall",
-            summary=f"open only {', '.join(map(str, opened))}, for Docker's publications too",
-            detail="\n".join(reasons),
-            ports=tuple(map(str, opened)),
-            rules=rules,
-            block=block,
-        )
-
-
-def _firewall_reasons(state: HostState, rules: tuple[str, ...], block: str) -> list[str]:
-    firewall = state.firewall
-    reasons = [f"closes: {rule}" for rule in firewall.rules if rule not in rules]
-    reasons += [f"opens: {rule}" for rule in rules if rule not in firewall.rules]
-    if not firewall.enabled or {firewall.policy, *firewall.live_policies} != {"DROP"}:
-        reasons.append("UFW is off")
-    if any(block not in state.files.get(path, "") for path in wanted.UFW_BLOCKS):
-        reasons.append("Docker's publications bypass UFW")
-    return reasons
-
-
-def _docker_rules_live(ports: tuple[PublishedPort, ...], state: HostState) -> bool:
-    """Whether the kernel begins its chain with ours; Docker may add a RETURN, which says nothing."""
-    rules = wanted.docker_rules(ports)
-    return state.firewall.live_docker[: len(rules)] == rules
-
-
-def _docker(host: Host, state: HostState) -> Iterable[SetDocker]:
-    daemon = wanted.daemon_text(host.docker)
-    missing = _missing(DOCKER_PACKAGES, state)
-    reasons = [f"install {', '.join(missing)}"] if missing else []
-    if "docker.service" not in state.enabled or state.engine is None:
-        reasons.append("start the engine")
-    elif not state.engine.live_restore or state.engine.log_driver != "local":
-        reasons.append("let the engine use its settings")
-    if state.files.get(wanted.DAEMON) != daemon:
-        reasons.append("bounded logs, containers outlive a restart of the engine")
-    if reasons:
-        yield SetDocker(
-            item="host.docker", summary="; ".join(reasons), packages=missing, daemon=daemon
-        )
-
-
-def _missing(packages: tuple[str, ...], state: HostState) -> tuple[str, ...]:
-    return tuple(package for package in packages if package not in state.packages)

@@ -1,9 +1,10 @@
 """A host from root by key to hardened: proved by effects, from outside, and by a host that reverts."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import paramiko
 import pytest
@@ -16,6 +17,7 @@ from infra.access.host_keys import pin_host_key
 from infra.access.login import first_login
 from infra.access.ssh import connect
 from infra.errors import (
+    BadInput,
     CouldNotRun,
     GateFailed,
     HostKeyMismatch,
@@ -32,13 +34,20 @@ from infra.images.ensure import ensure_images
 from infra.model.fields import PublishedPort
 from infra.model.host import SetAdmin, SetFirewall
 from infra.model.site import Derp, Host, Site
-from infra.planning.host_files import docker_block, sudoers_text, ufw_tuples
+from infra.planning.host_access import sudoers_text
+from infra.planning.host_firewall import docker_block, ufw_rules
 from infra.rollout import apply
 from infra.rollout.local_gate import gate_locally
 from infra.rollout.outlook import plans, query, wanted_stacks
 
 CADDY = "caddy:2.11.4"
 SEVERAL_SECONDS = 8
+#: The addresses that fail2ban has banned from SSH.
+BANNED = ("nft", "list", "set", "inet", "f2b-table", "addr-set-sshd")
+SSH_AS_NOBODY = (
+    "ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+    "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=5",
+)  # fmt: skip
 
 
 class Provisioned(NamedTuple):
@@ -91,8 +100,12 @@ def provisioned(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_a_run_that_dies_between_two_items_is_finished_by_the_next(provisioned) -> None:
     first = provisioned.plans[0]
     assert first == tuple(
-        f"host.{item}" for item in ("packages", "timezone", "admin", "sshd", "firewall", "docker")
-    )
+        f"host.{item}"
+        for item in (
+            "packages", "timezone", "admin", "sshd", "firewall",
+            "fail2ban", "upgrades", "journald", "sysctl", "docker",
+        )
+    )  # fmt: skip
     assert provisioned.plans == tuple(first[done:] for done in range(len(first) + 1))
 
 
@@ -151,15 +164,102 @@ def test_only_declared_ports_of_containers_can_be_reached(lab: Lab, provisioned)
     assert require_in_order(provisioned.target).plan.empty
 
 
-def test_a_port_opened_by_hand_is_closed_again(lab: Lab, provisioned) -> None:
-    vps, neighbour = provisioned.machine, vps_neighbour(lab)
+def test_a_port_opened_by_hand_is_shown_and_closed_where_the_site_file_says_so(
+    lab: Lab, provisioned
+) -> None:
+    vps, neighbour, target = provisioned.machine, vps_neighbour(lab), provisioned.target
     vps.check("systemd-run", "--unit=stray", "python3", "-m", "http.server", "3306")
     vps.check("ufw", "allow", "3306/tcp")
     url = f"http://{vps.address}:3306/"
+    plan = require_in_order(target).plan
     assert fetched(neighbour, url)
-    assert change_next(provisioned.target) == ("host.firewall",)
+    assert ["allow tcp 3306 " in note for note in plan.notes] == [True, True]
+    strict = with_host(target, foreign_rules="remove")
+    assert change_next(strict) == ("host.firewall",)
     assert not fetched(neighbour, url)
-    require_in_order(provisioned.target)
+    assert require_in_order(target).plan.notes == ()
+
+
+def test_ssh_from_declared_networks_only(lab: Lab, provisioned) -> None:
+    """From outside the port is closed then, and open again afterwards; ours is never shut out."""
+    vps, target = provisioned.machine, provisioned.target
+    ours = look(target).peer
+    narrow = with_host(target, ssh_from=(ip_network(ours),))
+    assert "SSH-2.0" in lab.observer.run(*banner(vps)).stdout
+    assert change_next(narrow) == ("host.firewall",)
+    assert "SSH-2.0" not in lab.observer.run(*banner(vps)).stdout
+    with pytest.raises(BadInput, match=f"comes from {ours}"):
+        look(with_host(target, ssh_from=(ip_network("203.0.113.0/24"),)))
+    assert change_next(target) == ("host.firewall",)
+    assert "SSH-2.0" in lab.observer.run(*banner(vps)).stdout
+    require_in_order(target)
+
+
+def test_failing_logins_get_the_observer_banned_and_never_us(lab: Lab, provisioned) -> None:
+    vps, target, observer = provisioned.machine, provisioned.target, lab.observer
+    for attempt in range(3):
+        observer.run(*SSH_AS_NOBODY, f"nobody{attempt}@{vps.address}")
+    assert within(20, lambda: "elements" in vps.run(*BANNED).stdout)
+    assert "SSH-2.0" not in observer.run(*banner(vps)).stdout
+    for _ in range(3):
+        with pytest.raises(LoginRefused), connect(first_login(*target[:3])):
+            pass
+    time.sleep(2)  # a ban comes within half a second
+    assert str(look(target).peer) not in vps.check(*BANNED)
+    vps.check("fail2ban-client", "unban", "--all")
+    vps.check("systemctl", "restart", "ssh")  # its own penalties for us are forgotten with it
+
+
+def test_a_reboot_that_an_upgrade_needs_waits_for_its_window(provisioned) -> None:
+    vps = provisioned.machine
+    vps.check("touch", "/run/reboot-required")
+    try:
+        vps.check("unattended-upgrade", "-v", timeout=300)
+        assert "04:30" in vps.check("shutdown", "--show") + vps.run("shutdown", "--show").stderr
+    finally:
+        vps.run("shutdown", "-c")
+        vps.check("rm", "-f", "/run/reboot-required")
+
+
+def test_the_journal_is_capped_by_its_own_word(provisioned) -> None:
+    said = provisioned.machine.check("journalctl", "-u", "systemd-journald", "-o", "cat")
+    assert "max 200M" in said
+
+
+def test_a_redirect_of_routes_is_refused_by_the_kernel(provisioned) -> None:
+    for key in ("net.ipv4.conf.all.accept_redirects", "net.ipv6.conf.default.accept_redirects"):
+        assert provisioned.machine.check("cat", f"/proc/sys/{key.replace('.', '/')}") == "0\n"
+
+
+def test_only_strong_algorithms_are_offered(provisioned) -> None:
+    admin = provisioned.target.admin
+    transport = paramiko.Transport((admin.address, admin.port))
+    transport.get_security_options().kex = ("ecdh-sha2-nistp256",)
+    try:
+        with pytest.raises(paramiko.SSHException, match="no acceptable kex"):
+            transport.start_client(timeout=10)
+    finally:
+        transport.close()
+
+
+def test_a_needless_listener_and_an_open_file_are_mended(lab: Lab, provisioned) -> None:
+    vps, target = provisioned.machine, provisioned.target
+    vps.check("sh", "-c", "apt-get -qq update && apt-get -qq install -y rpcbind", timeout=300)
+    vps.check("chmod", "644", "/etc/shadow")
+    assert "/run/rpcbind.sock" in vps.check("cat", "/proc/net/unix")
+    assert change_next(target) == ("host.needless", "host.modes")
+    assert change_next(target) == ("host.modes",)
+    assert "/run/rpcbind.sock" not in vps.check("cat", "/proc/net/unix")
+    assert vps.check("stat", "-c", "%a", "/etc/shadow") == "640\n"
+    require_in_order(target)
+
+
+def test_the_plan_knows_what_the_host_really_is(provisioned) -> None:
+    machine = require_in_order(provisioned.target).machine
+    assert (machine.virtualisation, machine.provider) == ("docker", "")
+    assert machine.ram_bytes == 1024**3
+    assert machine.cores == 1
+    assert abs(machine.clock_offset) < 1
 
 
 def test_a_match_block_that_lets_root_in_is_seen(provisioned) -> None:
@@ -316,10 +416,28 @@ def test_root_stays_while_the_admin_cannot_log_in(lab: Lab, bare_host, tmp_path:
     assert look(target).user == "root"
 
 
+def with_host(target: Target, **changes: Any) -> Target:
+    """The same site with another wish for its vps."""
+    host = target.site.hosts["vps"].model_copy(update=changes)
+    return target._replace(site=target.site.model_copy(update={"hosts": {"vps": host}}))
+
+
 def vps_neighbour(lab: Lab) -> Machine:
     """A machine on the same link as the VPS, with a `curl` and routes of its own."""
     container = lab.engine.containers.get(lab.plan.name("router-observer"))
     return Machine(container, "")
+
+
+def banner(machine: Machine) -> tuple[str, ...]:
+    """A command that prints what sshd says first."""
+    return ("curl", "-s", "--max-time", "3", f"telnet://{machine.address}:22")
+
+
+def within(seconds: float, question: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (answer := question()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return answer
 
 
 def fetched(machine: Machine, url: str) -> bool:
@@ -338,13 +456,12 @@ def containers(lab: Lab, target: Target, **ports: int) -> None:
 
 def shutting_us_out() -> bytes:
     """The very script of a firewall in which sshd's port was forgotten."""
-    ports = (PublishedPort(port=80),)
     change = SetFirewall(
         item="host.firewall",
         summary="…",
-        ports=("80/tcp",),
-        rules=ufw_tuples(ports),
-        block=docker_block(ports),
+        allow=("80/tcp",),
+        remove=tuple(ufw_rules(Host.model_construct(ssh_from=()), (PublishedPort(port=22),), ())),
+        block=docker_block((PublishedPort(port=80),)),
     )
     return script_of(change).encode()
 

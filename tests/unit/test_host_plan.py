@@ -1,5 +1,5 @@
 """Planner cases: each file in tests/cases/host changes a host that is in order, and says what the
-plan is then. `+` in a list stands for what is there when all is in order."""
+plan is then. Mappings are merged into what is there when all is in order, unless they say `only`;\n`+` in a list stands for what is in it then."""
 
 import json
 from pathlib import Path
@@ -11,51 +11,94 @@ from infra.errors import BadInput
 from infra.model.fields import PublishedPort
 from infra.model.host import HostState
 from infra.model.site import Host
-from infra.planning import host_files as wanted
-from infra.planning.host import PACKAGES, plan_host
+from infra.planning import host_access, host_firewall, host_services
+from infra.planning.host import NEEDLESS_PACKAGES, PACKAGES, plan_host
 
 CASES = sorted((Path(__file__).parents[1] / "cases/host").glob("*.json"))
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJx4 alice@home"
 PORTS = (PublishedPort(port=80), PublishedPort(port=443, protocol="udp"))
 HOST: dict[str, Any] = {"address": "203.0.113.10", "admin_keys": (KEY,)}
-MACHINE = {"ram_bytes": 1 << 30, "cores": 1, "disk_bytes": 1, "disk_free_bytes": 1, "kernel": "6"}
+PEER = "198.51.100.7"
+MACHINE = {
+    "ram_bytes": 1 << 30,
+    "cores": 1,
+    "disk_bytes": 1,
+    "disk_free_bytes": 1,
+    "kernel": "6",
+    "virtualisation": "vm",
+    "provider": "Vultr",
+    "clock": 1,
+}
 
 
 def in_order() -> dict[str, Any]:
-    host, block = Host(**HOST), wanted.docker_block(PORTS)
-    return {
+    host, block = Host(**HOST), host_firewall.docker_block(PORTS)
+    sshd = {key: [value] for key, value in host_access.SSHD_SETTINGS.items()}
+    state = {
         "os": "debian",
         "os_version": "13",
-        "packages": dict.fromkeys(PACKAGES, "1"),
+        "packages": dict.fromkeys(set(PACKAGES) - set(NEEDLESS_PACKAGES), "1"),
         "admin": {"shell": "/bin/bash", "groups": ["sudo"], "authorized_keys": [KEY]},
-        "sshd": {"port": ["22"], **{key: [value] for key, value in wanted.SSHD_SETTINGS.items()}},
+        "sshd": {"port": ["22"], **sshd},
         "files": {
-            wanted.SUDOERS: wanted.sudoers_text(host.admin),
-            wanted.SSHD_DROP_IN: wanted.sshd_text(),
-            wanted.DAEMON: wanted.daemon_text(host.docker),
-            **dict.fromkeys(wanted.UFW_BLOCKS, f"# UFW's own\n{block}"),
+            host_access.SUDOERS: host_access.sudoers_text(host.admin),
+            host_access.SSHD_DROP_IN: host_access.sshd_text(),
+            **dict.fromkeys(host_firewall.UFW_BLOCKS, f"# UFW's own\n{block}"),
         },
         "timezone": "Etc/UTC",
-        "enabled": ["docker.service", "ssh.service"],
+        "enabled": [
+            "apt-daily.timer",
+            "apt-daily-upgrade.timer",
+            "docker.service",
+            "ssh.service",
+        ],
         "firewall": {
             "enabled": True,
             "policy": "DROP",
-            "rules": wanted.ufw_tuples((PublishedPort(port=22), *PORTS)),
+            "rules": list(host_firewall.ufw_rules(host, (PublishedPort(port=22),), PORTS)),
             "live_policies": ("DROP", "DROP"),
-            "live_docker": (*wanted.docker_rules(PORTS), "-j RETURN"),
+            "live_docker": (*host_firewall.docker_rules(PORTS), "-j RETURN"),
+            "live_input": (),
         },
         "engine": {"version": "26.1.5", "live_restore": True, "log_driver": "local"},
         "machine": MACHINE,
+        "running": ["fail2ban.service", "systemd-journald.service"],
+        "applied": {},
+        "sysctl": dict(host_services.SYSCTLS),
+        "modes": {"/etc/shadow": {"mode": 0o640, "owner": "root"}},
+        "peer": PEER,
     }
+    for service in services(host, state):
+        state["files"] |= {file.path: file.text for file in service.files}
+        state["applied"][service.item] = service.digest
+    return state
+
+
+def services(host: Host, state: dict[str, Any]) -> list[host_services.Service]:
+    seen = HostState.model_validate(state)
+    return [
+        host_services.fail2ban(seen),
+        host_services.upgrades(host),
+        host_services.journald(),
+        host_services.sysctl(),
+        host_services.docker(host.docker),
+    ]
 
 
 def observed(changed: dict[str, Any]) -> HostState:
     state = in_order()
-    for name, usual in state["firewall"].items():
-        lines = changed.get("firewall", {}).get(name)
-        if isinstance(lines, list) and "+" in lines:
-            changed["firewall"][name] = [*usual, *(line for line in lines if line != "+")]
-    return HostState.model_validate_json(json.dumps(state | changed))
+    return HostState.model_validate_json(json.dumps(merged(state, changed)))
+
+
+def merged(usual: Any, changed: Any) -> Any:
+    """Mappings go into the usual ones, unless they say `only`; a list with a `+` goes on from it."""
+    if isinstance(changed, list) and "+" in changed:
+        return [*usual, *(line for line in changed if line != "+")]
+    if not isinstance(changed, dict) or not isinstance(usual, dict):
+        return changed
+    kept = {} if "only" in changed else usual
+    values = {name: value for name, value in changed.items() if name != "only"}
+    return kept | {name: merged(kept.get(name), value) for name, value in values.items()}
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
@@ -70,6 +113,8 @@ def test_the_plan_for_a_host_that(path: Path) -> None:
     assert [f"{c.item}: {c.summary}" for c in plan.changes] == case["plan"], case["because"]
     if "detail" in case:
         assert plan.changes[0].detail == case["detail"]
+    if "notes" in case:
+        assert list(plan.notes) == case["notes"]
 
 
 def test_there_are_cases() -> None:

@@ -7,23 +7,32 @@ import pytest
 
 from infra.host.scripts import script_of
 from infra.model.host import (
+    Configure,
     HardenSshd,
     HostChange,
-    InstallPackages,
+    ManagedFile,
+    RemovePackages,
     SetAdmin,
-    SetDocker,
     SetFirewall,
+    SetModes,
     SetTimezone,
 )
 
 SAID = {"item": "host.x", "summary": "…"}
 CHANGES: list[HostChange] = [
-    InstallPackages(**SAID, packages=("sudo", "ufw")),
     SetTimezone(**SAID, timezone="Europe/Berlin"),
     SetAdmin(**SAID, user="linuxuser", public_keys=("ssh-ed25519 AAAA it's me",), sudoers="x\n"),
     HardenSshd(**SAID, drop_in="PermitRootLogin no\n"),
-    SetFirewall(**SAID, ports=("22/tcp",), rules=("allow tcp 22",), block="# BEGIN meshkeeper\n"),
-    SetDocker(**SAID, packages=("docker.io",), daemon="{}\n"),
+    SetFirewall(**SAID, allow=("22/tcp",), remove=("allow tcp 23",), block="# BEGIN meshkeeper\n"),
+    Configure(
+        **SAID,
+        packages=("docker.io",),
+        files=(ManagedFile(path="/etc/docker/daemon.json", text="{}\n"),),
+        activate="systemctl restart docker.service\n",
+        digest="a1",
+    ),
+    RemovePackages(**SAID, packages=("rpcbind",)),
+    SetModes(**SAID, modes={"/etc/shadow": 0o640}),
 ]
 
 
@@ -46,18 +55,18 @@ def test_a_shell_can_read_the_guard() -> None:
 
 
 def test_a_key_with_a_quote_in_its_comment_reaches_the_file_as_it_is() -> None:
-    line = next(x for x in script_of(CHANGES[2]).splitlines() if "AAAA" in x)
-    printf = script_of(CHANGES[2])[script_of(CHANGES[2]).index(line) :].partition(" >")[0]
+    line = next(x for x in script_of(CHANGES[1]).splitlines() if "AAAA" in x)
+    printf = script_of(CHANGES[1])[script_of(CHANGES[1]).index(line) :].partition(" >")[0]
     done = subprocess.run(["sh", "-c", printf], capture_output=True, check=True)
     assert done.stdout == b"ssh-ed25519 AAAA it's me\n"
 
 
 def test_the_firewall_is_never_off_while_it_changes() -> None:
-    script = script_of(CHANGES[4])
+    script = script_of(CHANGES[3])
     assert "reset" not in script
     assert "disable" not in script
 
 
 def test_sshd_is_asked_before_it_reloads() -> None:
-    lines = script_of(CHANGES[3]).splitlines()
+    lines = script_of(CHANGES[2]).splitlines()
     assert lines.index("sshd -t") < lines.index("systemctl reload ssh")

@@ -1,5 +1,6 @@
 """Observes a host and its stacks in one round trip."""
 
+import re
 import time
 from importlib.resources import files
 
@@ -13,6 +14,11 @@ from infra.planning.host_access import SSHD_ASKED
 from infra.planning.host_services import SYSCTLS
 
 ANSWER_LIMIT = 2 * 1024 * 1024
+#: Of infra.host.facts; each uses only those before it.
+_MODULES = ("base", "machine", "system", "firewall", "docker", "stacks", "main")
+_JOINED = re.compile(
+    r"^ *from (?:__future__|infra\.host\.facts\.\w+) import (?:\([^)]*\)|.*)\n", re.MULTILINE
+)
 STEP = "observing the host"
 
 
@@ -51,7 +57,7 @@ def _with_clock_offset(seen: Observation, asked_at: float, answered_at: float) -
 
 
 def facts_program(request: ObserveRequest) -> bytes:
-    """The program for the host's Python, with its request at the end."""
+    """The program for the host's Python: all of infra.host.facts, with its request at the end."""
     asked = {
         "packages": PACKAGES,
         "files": MANAGED_FILES,
@@ -60,5 +66,11 @@ def facts_program(request: ObserveRequest) -> bytes:
         "modes": tuple(MODES),
         **request.model_dump(mode="json"),
     }
-    source = files("infra.host").joinpath("facts.py").read_text()
-    return f"{source}\nmain({asked!r})\n".encode()
+    sources = [_without_imports(name) for name in _MODULES]
+    head = "from __future__ import annotations\n"
+    return "\n".join([head, *sources, f"main({asked!r})\n"]).encode()
+
+
+def _without_imports(module: str) -> str:
+    """A module of infra.host.facts as a part of one program: the others are in the same file."""
+    return _JOINED.sub("", files("infra.host.facts").joinpath(f"{module}.py").read_text())

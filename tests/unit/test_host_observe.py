@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from infra.host import facts
+from infra.host.facts import system
 from infra.host.observe import facts_program
 from infra.model.observation import FileState, Observation, ObserveRequest, StackQuery
 
@@ -56,7 +56,7 @@ def test_files_are_seen_by_content_and_mode_but_data_is_not(tmp_path: Path) -> N
 
 def test_a_held_package_is_there() -> None:
     listing = "ii  sudo 1.9\nhi  docker.io 26.1\nrc  nginx 1.26\n"
-    assert facts.installed(listing) == {"sudo": "1.9", "docker.io": "26.1"}
+    assert system.installed(listing) == {"sudo": "1.9", "docker.io": "26.1"}
 
 
 @pytest.mark.parametrize("wal", ["WAL", "DELETE"])

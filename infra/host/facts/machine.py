@@ -1,0 +1,44 @@
+"""What the machine is: its size, as limited, and its kind."""
+
+from __future__ import annotations
+
+import os
+
+from infra.host.facts.base import read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def machine_state() -> dict[str, Any]:
+    disk = os.statvfs("/")
+    memory = int(read("/proc/meminfo").split()[1]) * 1024
+    group = "/sys/fs/cgroup"
+    limit = read(group + "/memory.max") or read(group + "/memory/memory.limit_in_bytes")
+    quota = read(group + "/cpu.max").split() or [
+        read(group + "/cpu/cpu.cfs_quota_us").strip(),
+        read(group + "/cpu/cpu.cfs_period_us").strip(),
+    ]
+    cores = float(os.cpu_count() or 1)
+    if quota[0].isdigit() and quota[1].isdigit():
+        cores = min(cores, int(quota[0]) / int(quota[1]))
+    return {
+        "ram_bytes": min(memory, int(limit)) if limit.strip().isdigit() else memory,
+        "cores": cores,
+        "disk_bytes": disk.f_blocks * disk.f_frsize,
+        "disk_free_bytes": disk.f_bavail * disk.f_frsize,
+        "kernel": os.uname().release,
+        "virtualisation": virtualisation(),
+        # A container sees the firmware of the machine below, which tells nothing of its own.
+        "provider": "" if container() else read("/sys/class/dmi/id/sys_vendor").strip(),
+    }
+
+
+def container() -> str:
+    """What kind of container this is, as systemd was told; empty: none."""
+    return read("/run/systemd/container").strip()
+
+
+def virtualisation() -> str:
+    return container() or ("vm" if " hypervisor" in read("/proc/cpuinfo") else "none")

@@ -1,0 +1,99 @@
+"""The system: its packages, accounts, services and settings."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+
+from infra.host.facts.base import listed, read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+WANTS = (
+    "/etc/systemd/system/multi-user.target.wants",
+    "/etc/systemd/system/timers.target.wants",
+)
+APPLIED = "/var/lib/meshkeeper/applied"
+#: Control groups of services: of version 2, or of systemd's own tree beside version 1.
+SLICES = ("/sys/fs/cgroup/system.slice", "/sys/fs/cgroup/systemd/system.slice")
+
+
+def installed(listing: str) -> dict[str, str]:
+    # The first letter is what is wanted: a package that is held is there, too.
+    lines = [line[3:].split() for line in listing.splitlines() if line[1:3] == "i "]
+    return {words[0]: words[1] for words in lines if len(words) > 1}
+
+
+def sshd_settings(listing: str, wanted: list[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in listing.splitlines():
+        key, _, value = line.partition(" ")
+        values = found.setdefault(key, [])
+        if value not in values:
+            values.append(value)
+    return {key: found[key] for key in wanted if key in found}
+
+
+def timezone() -> str:
+    """As it is set: the zone's own file may be a link to another one's. Empty where there is none."""
+    if not os.path.islink("/etc/localtime") or not os.path.exists("/etc/localtime"):
+        return ""
+    return os.readlink("/etc/localtime").partition("/zoneinfo/")[2]
+
+
+def running_services() -> list[str]:
+    """Those that have processes. (Asking systemctl costs 12 ms.)"""
+    found = set()
+    for tree in SLICES:
+        for unit in listed(tree):
+            if unit.endswith(".service") and read(os.path.join(tree, unit, "cgroup.procs")):
+                found.add(unit)
+    return sorted(found)
+
+
+def sysctl(key: str) -> str:
+    return read("/proc/sys/" + key.replace(".", "/")).strip()
+
+
+def file_mode(path: str) -> dict[str, Any] | None:
+    try:
+        entry = os.stat(path)
+    except OSError:
+        return None
+    try:
+        owner = pwd.getpwuid(entry.st_uid).pw_name
+    except KeyError:
+        owner = str(entry.st_uid)
+    return {"mode": stat.S_IMODE(entry.st_mode), "owner": owner}
+
+
+def account(name: str) -> dict[str, Any] | None:
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    keys = read(os.path.join(user.pw_dir, ".ssh/authorized_keys")).splitlines()
+    return {
+        "shell": user.pw_shell,
+        "groups": sorted(group.gr_name for group in grp.getgrall() if name in group.gr_mem),
+        "authorized_keys": [k.strip() for k in keys if k.strip() and not k.startswith("#")],
+    }
+
+
+def peer() -> str | None:
+    """From where this session comes: sudo leaves it in the environment of who called it."""
+    pid = os.getpid()
+    while pid > 1:
+        try:
+            with open(f"/proc/{pid}/environ") as stream:
+                for variable in stream.read().split("\0"):
+                    if variable.startswith("SSH_CONNECTION="):
+                        return variable.partition("=")[2].split()[0]
+            pid = int(read(f"/proc/{pid}/stat").rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            break
+    return None

@@ -23,6 +23,17 @@ as_root() {
     fi
 }
 
+# apt waits for dpkg's lock by itself, but not for that of its lists, which a machine that has just
+# booted holds while it looks for updates. $1: the log that apt writes to.
+update_lists() {
+    tries=0
+    until as_root apt-get update; do
+        tries=$((tries + 1))
+        [ $tries -lt 60 ] && tail -n 3 "$1" | grep -q lists/lock || return 1
+        sleep 5
+    done
+}
+
 # install PACKAGE... : from Debian, telling what it is.
 install() {
     command -v apt-get >/dev/null 2>&1 ||
@@ -31,7 +42,7 @@ install() {
     began=$(date +%s)
     as_root true || stop "installing $* needs root: run this as root, or let your user use sudo."
     log=$(mktemp "${TMPDIR:-/tmp}/meshkeeper-apt.XXXXXX")
-    (as_root apt-get update && as_root env DEBIAN_FRONTEND=noninteractive \
+    (update_lists "$log" && as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@") \
         >"$log" 2>&1 </dev/null ||
         stop "installing $* failed: look at the end of $log; is Debian's package index reachable?"

@@ -21,6 +21,15 @@ APPLIED = "/var/lib/meshkeeper/applied"
 _HEAD = "set -eu\nexport LC_ALL=C DEBIAN_FRONTEND=noninteractive\n"
 # A machine that has just booted may be upgrading itself: apt's lock is waited for.
 _APT = "apt-get -qq -o DPkg::Lock::Timeout=300"
+# That of its lists it does not wait for by itself: apt-daily holds it after a boot.
+_UPDATE = f"""\
+tries=0
+until said=$({_APT} update 2>&1); do
+    tries=$((tries + 1))
+    case "$said" in *lists/lock*) [ $tries -lt 60 ] ;; *) false ;; esac || {{ echo "$said" >&2; exit 1; }}
+    sleep 5
+done
+"""
 
 
 def script_of(change: HostChange) -> str:
@@ -44,7 +53,7 @@ def script_of(change: HostChange) -> str:
 
 def install(packages: tuple[str, ...]) -> str:
     names = " ".join(map(quote, packages))
-    return f"{_APT} update\n{_APT} install -y --no-install-recommends {names} >/dev/null\n"
+    return f"{_UPDATE}{_APT} install -y --no-install-recommends {names} >/dev/null\n"
 
 
 def timezone(name: str) -> str:

@@ -29,7 +29,7 @@ from infra.host.apply import apply_change
 from infra.host.guard import guarded
 from infra.host.observe import observe
 from infra.host.provision import Target, after, look, require_in_order, way_in
-from infra.host.scripts import script_of
+from infra.host.scripts import install, script_of
 from infra.images.ensure import ensure_images
 from infra.model.fields import PublishedPort
 from infra.model.host import SetAdmin, SetFirewall
@@ -42,6 +42,13 @@ from infra.rollout.outlook import plans, query, wanted_stacks
 
 CADDY = "caddy:2.11.4"
 SEVERAL_SECONDS = 8
+#: Holds a lock as apt does.
+HOLD = f"""\
+import fcntl, sys, time
+lock = open(sys.argv[1], "w")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+time.sleep({SEVERAL_SECONDS})
+"""
 #: The addresses that fail2ban has banned from SSH.
 BANNED = ("nft", "list", "set", "inet", "f2b-table", "addr-set-sshd")
 SSH_AS_NOBODY = (
@@ -252,6 +259,19 @@ def test_a_needless_listener_and_an_open_file_are_mended(lab: Lab, provisioned) 
     assert "/run/rpcbind.sock" not in vps.check("cat", "/proc/net/unix")
     assert vps.check("stat", "-c", "%a", "/etc/shadow") == "640\n"
     require_in_order(target)
+
+
+def test_locks_of_another_apt_are_waited_for(provisioned) -> None:
+    """As a machine holds them that looks for updates of its own after its boot."""
+    vps, target = provisioned.machine, provisioned.target
+    held = ("/var/lib/apt/lists/lock", "/var/lib/dpkg/lock-frontend")
+    for number, path in enumerate(held):
+        vps.check("systemd-run", f"--unit=apt-{number}", "python3", "-c", HOLD, path)
+    began = time.monotonic()
+    with way_in(target) as session:
+        script = f"set -eu\n{install(('sudo',))}".encode()
+        session.check("install", session.as_root("sh -s"), stdin=script, timeout=120)
+    assert time.monotonic() - began > SEVERAL_SECONDS - 3
 
 
 def test_the_plan_knows_what_the_host_really_is(provisioned) -> None:

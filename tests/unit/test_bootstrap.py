@@ -11,7 +11,7 @@ import pytest
 SCRIPTS = Path(__file__).parents[2] / "deployments" / "bootstrap"
 #: Of the system, what the scripts use; all else is missing, or what a case makes it.
 SYSTEM = ("sh", "dirname", "awk", "cat", "cut", "date", "flock", "id", "mkdir", "sed", "sort",
-          "sha256sum", "cp", "mktemp", "true", "rm", "tail", "env", "sleep", "chmod", "setsid", "printf")  # fmt: skip
+          "sha256sum", "grep", "cp", "mktemp", "true", "rm", "tail", "env", "sleep", "chmod", "setsid", "printf")  # fmt: skip
 
 
 @dataclass
@@ -110,6 +110,16 @@ def test_a_package_index_out_of_reach_is_one_sentence(tree: Tree) -> None:
     tree.says("apt-get", "exit 100")
     tree.says("sudo", 'exec "$@"')
     assert "is Debian's package index reachable?" in refused(tree.run("tools.sh", "chromium"))
+
+
+def test_lists_that_another_apt_holds_are_waited_for(tree: Tree) -> None:
+    (tree.root / "bin" / "chromium").unlink()
+    held = f"[ -e {tree.root}/freed ] || [ $1 != update ]"
+    complaint = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 1 (apt-get)"
+    tree.says("apt-get", f"{held} || {{ echo '{complaint}' >&2; exit 100; }}")
+    tree.says("sleep", f"echo >{tree.root}/freed")
+    tree.says("sudo", 'exec "$@"')
+    assert tree.run("tools.sh", "chromium")[0] == 0
 
 
 def test_neither_root_nor_sudo_is_one_sentence(tree: Tree) -> None:

@@ -24,7 +24,7 @@ def observe_host(target: Target) -> Outlook:
 def change_host(target: Target, change: HostChange) -> AppliedChange:
     began = time.monotonic()
     with way_in(target) as session:
-        apply_change(session, change, target.admin)
+        apply_change(session, change, target)
     return AppliedChange(
         item=change.item, summary=change.summary, seconds=round(time.monotonic() - began, 2)
     )

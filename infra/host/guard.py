@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 
+from infra.access.accepted_keys import refused_keys
 from infra.access.login import Login
 from infra.access.session import Session
 from infra.access.ssh import connect
-from infra.errors import CouldNotRun, LockOutPrevented, StepFailed, Unreachable
+from infra.errors import CouldNotRun, LockOutPrevented, LoginRefused, StepFailed, Unreachable
+from infra.host.provision import Target
 
 #: After this the host takes an unconfirmed change back.
 REVERT_SECONDS = 60
@@ -19,13 +21,15 @@ _PROGRAM = "/run/meshkeeper-guard.sh"
 
 @contextmanager
 def guarded(
-    session: Session, admin: Login, item: str, seconds: int = REVERT_SECONDS
+    session: Session, target: Target, item: str, seconds: int = REVERT_SECONDS
 ) -> Iterator[None]:
-    """Make the change in the body: committed only after `admin` has logged in anew.
+    """Make the change in the body: committed only after the admin has logged in anew, and when
+    each declared key would get in.
 
-    Raises LockOutPrevented when that login fails (the host reverts by itself), and what the body
+    Raises LockOutPrevented when one does not (the host reverts by itself), and what the body
     raises after an immediate revert.
     """
+    admin = target.admin
     prove_way_in(admin, item)
     _guard(session, f"arm {int(seconds)} {admin.user}")
     try:
@@ -34,7 +38,7 @@ def guarded(
         _guard(session, "revert")
         raise
     try:
-        _confirm(admin)
+        _confirm(admin, target.admin_keys)
     except (CouldNotRun, StepFailed) as error:
         raise LockOutPrevented(
             f"{admin.name}: {item}: after the change a new login as {admin.user} failed "
@@ -43,16 +47,29 @@ def guarded(
         ) from error
 
 
-def _confirm(admin: Login) -> None:
+def _confirm(admin: Login, public_keys: tuple[str, ...]) -> None:
     for pause in _PAUSES:
         time.sleep(pause)
         try:
             with connect(admin) as fresh:
+                _refuse_lost_keys(admin, public_keys)
                 return _guard(fresh, "confirm")
         except Unreachable:
             if pause == _PAUSES[-1]:
                 raise
     return None
+
+
+def _refuse_lost_keys(admin: Login, public_keys: tuple[str, ...]) -> None:
+    """Those whose private half is elsewhere count, too: one of them may be the last way back."""
+    if lost := refused_keys(admin, public_keys):
+        raise LoginRefused(f"{admin} would no longer accept: {', '.join(map(_short, lost))}.")
+
+
+def _short(public_key: str) -> str:
+    """A key's comment, or its beginning where it has none."""
+    kind, encoded, *comment = public_key.split(maxsplit=2)
+    return comment[0] if comment else f"{kind} {encoded[:24]}…"
 
 
 def prove_way_in(admin: Login, item: str) -> None:

@@ -34,6 +34,10 @@ class Target(NamedTuple):
     def admin(self) -> Login:
         return admin_login(self.settings, self.site, self.host)
 
+    @property
+    def admin_keys(self) -> tuple[str, ...]:
+        return self.site.hosts[self.host].admin_keys
+
 
 class Outlook(NamedTuple):
     """What one look at the host found; `peer` is the address from which it saw us come."""

@@ -27,6 +27,8 @@ LAB_ACME = "meshkeeper-lab/pebble:2.8.0"
 LAB_RELAY = "meshkeeper-lab/derper:v1.102.3"
 
 RESTIC = GoModule("restic-0.19.1", ("github.com/restic/restic/cmd/restic",))
+#: Stands between the control machine and a host in tests of faults: a program, not an image.
+TOXIPROXY = GoModule("toxiproxy-2.12.0", ("github.com/Shopify/toxiproxy/v2/cmd/server",))
 TAILSCALE_MODULE = GoModule(
     "tailscale-1.102.3",
     tuple(f"tailscale.com/cmd/{program}" for program in ("derper", "tailscale", "tailscaled")),

@@ -13,6 +13,7 @@ from deployments.lab.boot import Lab
 from deployments.lab.keys import ensure_ssh_key
 from deployments.lab.machine import Machine
 from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
+from infra.access.accepted_keys import refused_keys
 from infra.access.host_keys import pin_host_key
 from infra.access.login import first_login
 from infra.access.ssh import connect
@@ -78,7 +79,7 @@ def change_next(target: Target) -> tuple[str, ...]:
     outlook = look(target)
     for change in outlook.plan.changes[:1]:
         with way_in(target) as session:
-            apply_change(session, change, target.admin)
+            apply_change(session, change, target)
     return tuple(change.item for change in outlook.plan.changes)
 
 
@@ -347,7 +348,7 @@ def test_a_firewall_that_shuts_us_out_is_taken_back_by_the_host(provisioned) -> 
     with (
         way_in(target) as session,
         refused,
-        guarded(session, target.admin, "host.firewall", seconds=20),
+        guarded(session, target, "host.firewall", seconds=20),
     ):
         session.check("shut", session.as_root("sh -s"), stdin=shutting_us_out())
     wait_until_taken_back(target)
@@ -363,18 +364,35 @@ def test_keys_that_shut_us_out_are_taken_back_by_the_host(provisioned, tmp_path:
         sudoers=sudoers_text("linuxuser"),
     )
     refused = pytest.raises(LockOutPrevented, match="does not accept our key")
-    with way_in(target) as session, refused, guarded(session, target.admin, foreign.item, 10):
+    with way_in(target) as session, refused, guarded(session, target, foreign.item, 10):
         session.check("keys", session.as_root("sh -s"), stdin=script_of(foreign).encode())
     with pytest.raises(LoginRefused), connect(target.admin):
         pass
     wait_until_taken_back(target)
 
 
+def test_a_declared_key_that_would_not_get_in_is_a_lock_out(provisioned, tmp_path: Path) -> None:
+    """Our own key still does, and nobody here has the other one's private half."""
+    mine, other = (ensure_ssh_key(path) for path in (tmp_path / "mine", tmp_path / "other"))
+    declared = (*provisioned.target.admin_keys, mine, f"{other.rsplit(' ', 1)[0]} in the safe")
+    target = with_host(provisioned.target, admin_keys=declared)
+    (change,) = look(target).plan.changes
+    with way_in(target) as session:
+        apply_change(session, change, target)
+        assert refused_keys(target.admin, declared) == ()
+        refused = pytest.raises(LockOutPrevented, match="no longer accept: in the safe")
+        without = b"sed -i '/in the safe$/d' /home/linuxuser/.ssh/authorized_keys"
+        with refused, guarded(session, target, "host.admin", 5):
+            session.check("lose", session.as_root("sh -s"), stdin=without)
+    wait_until_taken_back(target)
+    assert change_next(provisioned.target) == ("host.admin",)
+
+
 def test_a_change_that_fails_half_way_is_taken_back_at_once(provisioned) -> None:
     target = provisioned.target
     half_way = b"rm /etc/ssh/sshd_config.d/00-meshkeeper.conf; systemctl reload ssh; false"
     refused = pytest.raises(StepFailed, match="vps: half")
-    with way_in(target) as session, refused, guarded(session, target.admin, "host.sshd"):
+    with way_in(target) as session, refused, guarded(session, target, "host.sshd"):
         session.check("half", session.as_root("sh -s"), stdin=half_way)
     wait_until_taken_back(target)
 
@@ -384,7 +402,7 @@ def test_a_second_guarded_change_waits_until_the_first_is_taken_back(provisioned
     began = time.monotonic()
     with way_in(target) as session:
         arm_and_die(target, seconds=SEVERAL_SECONDS)
-        with guarded(session, target.admin, "host.sshd"):
+        with guarded(session, target, "host.sshd"):
             waited = time.monotonic() - began
     assert waited > SEVERAL_SECONDS - 3
     require_in_order(target)
@@ -426,11 +444,11 @@ def test_root_stays_while_the_admin_cannot_log_in(lab: Lab, bare_host, tmp_path:
     target = target._replace(user="root")
     for change in plan.changes[:2]:
         with way_in(target) as session:
-            apply_change(session, change, target.admin)
+            apply_change(session, change, target)
     sshd = plan.changes[2]
     assert (plan.changes[1].item, sshd.item) == ("host.admin", "host.sshd")
     with way_in(target) as session, pytest.raises(LockOutPrevented, match="not begun"):
-        apply_change(session, sshd, target.admin)
+        apply_change(session, sshd, target)
     with pytest.raises(LoginRefused), way_in(after(target, plan.changes[1])):
         pass
     assert look(target).user == "root"
@@ -492,7 +510,7 @@ def arm_and_die(target: Target, seconds: int) -> None:
     with (
         way_in(target) as session,
         lost_power,
-        guarded(session, target.admin, "host.sshd", seconds=seconds),
+        guarded(session, target, "host.sshd", seconds=seconds),
     ):
         raise KeyboardInterrupt
 

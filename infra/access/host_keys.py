@@ -1,4 +1,4 @@
-"""Pins a host's key: the only moment in which a key that is not yet known is looked at."""
+"""Pins a host's key: the only place where a key that is not yet known is looked at."""
 
 import socket
 
@@ -32,8 +32,17 @@ def pin_host_key(login: Login, expected: str | None) -> bool:
         )
     if key.fingerprint != expected:
         raise host_key_mismatch(login, key.fingerprint)
-    _pin(login, key)
+    pin(login, key)
     return True
+
+
+def is_pinned(login: Login) -> bool:
+    return bool(_pinned_fingerprints(login))
+
+
+def shown_key(login: Login) -> PKey:
+    """The key that the host shows now, whoever it is. Raises Unreachable."""
+    return _matching_key(login, None)
 
 
 def _pinned_fingerprints(login: Login) -> tuple[str, ...]:
@@ -77,7 +86,8 @@ def _shown_key(login: Login, key_type: str) -> PKey | None:
         transport.close()
 
 
-def _pin(login: Login, key: PKey) -> None:
+def pin(login: Login, key: PKey) -> None:
+    """From now on the host must show this key, and no other."""
     hosts = _known_hosts(login)
     if login.pinned_as in hosts:
         del hosts[login.pinned_as]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import paramiko
 import pytest
 
+from deployments.cli.trust import ask_about_host_key
 from deployments.lab.boot import Lab
 from deployments.lab.keys import ensure_ssh_key
 from deployments.lab.machine import Machine
@@ -429,6 +430,25 @@ def test_a_wrong_fingerprint_stops_everything(lab: Lab, bare_host) -> None:
     with pytest.raises(HostKeyMismatch, match=host.address):
         pin_host_key(target.admin, host.host_key)
     assert delivered.machine.run("id", "linuxuser").status != 0
+
+
+def test_an_unknown_host_key_is_pinned_by_an_explicit_yes_only(
+    lab: Lab, bare_host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    delivered = bare_host("unknown")
+    host = Host(address=delivered.address, admin_keys=(ensure_ssh_key(delivered.ssh_key),))
+    target = target_for(lab, host, delivered.ssh_key.parent)
+    monkeypatch.setattr("builtins.input", lambda _: "y")
+    with pytest.raises(BadInput, match="was not pinned, and nothing was touched"):
+        ask_about_host_key(*target[:3])
+    assert delivered.host_key in capsys.readouterr().out
+    with pytest.raises(BadInput, match="No host key is pinned"):
+        look(target)
+    monkeypatch.setattr("builtins.input", lambda _: "yes")
+    ask_about_host_key(*target[:3])
+    assert look(target).user == "root"
+    monkeypatch.delattr("builtins.input")
+    ask_about_host_key(*target[:3])  # known from now on: nobody is asked
 
 
 def test_root_stays_while_the_admin_cannot_log_in(lab: Lab, bare_host, tmp_path: Path) -> None:

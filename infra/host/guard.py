@@ -31,14 +31,14 @@ def guarded(
     """
     admin = target.admin
     prove_way_in(admin, item)
-    _guard(session, f"arm {int(seconds)} {admin.user}")
+    _guard(session, item, f"arm {int(seconds)} {admin.user}")
     try:
         yield
     except StepFailed:
-        _guard(session, "revert")
+        _guard(session, item, "revert")
         raise
     try:
-        _confirm(admin, target.admin_keys)
+        _confirm(admin, target.admin_keys, item)
     except (CouldNotRun, StepFailed) as error:
         raise LockOutPrevented(
             f"{admin.name}: {item}: after the change a new login as {admin.user} failed "
@@ -47,13 +47,13 @@ def guarded(
         ) from error
 
 
-def _confirm(admin: Login, public_keys: tuple[str, ...]) -> None:
+def _confirm(admin: Login, public_keys: tuple[str, ...], item: str) -> None:
     for pause in _PAUSES:
         time.sleep(pause)
         try:
             with connect(admin) as fresh:
                 _refuse_lost_keys(admin, public_keys)
-                return _guard(fresh, "confirm")
+                return _guard(fresh, item, "confirm")
         except Unreachable:
             if pause == _PAUSES[-1]:
                 raise
@@ -85,9 +85,12 @@ def prove_way_in(admin: Login, item: str) -> None:
         ) from error
 
 
-def _guard(session: Session, command: str) -> None:
+def _guard(session: Session, item: str, command: str) -> None:
     program = files("infra.host").joinpath("guard.sh").read_bytes()
     shell = f"cat >{_PROGRAM}; sh {_PROGRAM} {command}"
     session.check(
-        f"revert guard: {command}", session.as_root(f"sh -c '{shell}'"), stdin=program, timeout=120
+        f"{item}: revert guard: {command}",
+        session.as_root(f"sh -c '{shell}'"),
+        stdin=program,
+        timeout=120,
     )

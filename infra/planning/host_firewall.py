@@ -23,8 +23,7 @@ def plan_firewall(
 
     Raises BadInput for a firewall that would not let in the address from which we come.
     """
-    # What sshd itself listens on: the site file's port may be one that is forwarded to it.
-    sshd = tuple(PublishedPort(port=int(port)) for port in state.sshd.get("port", ("22",)))
+    sshd = _sshd_ports(state)
     _refuse_lock_out(name, host, state)
     wanted = ufw_rules(host, sshd, ports)
     block = docker_block(ports)
@@ -43,8 +42,7 @@ def plan_firewall(
 
 def firewall_notes(host: Host, ports: tuple[PublishedPort, ...], state: HostState) -> Iterable[str]:
     """What somebody else has opened or closed, and is left as it is."""
-    sshd = tuple(PublishedPort(port=int(port)) for port in state.sshd.get("port", ("22",)))
-    wanted = ufw_rules(host, sshd, ports)
+    wanted = ufw_rules(host, _sshd_ports(state), ports)
     if host.foreign_rules == "keep":
         yield from (
             f"UFW's rule '{rule}' is not meshkeeper's and stays (foreign_rules: keep)"
@@ -54,6 +52,11 @@ def firewall_notes(host: Host, ports: tuple[PublishedPort, ...], state: HostStat
         f"the kernel's rule '{rule}' was added beside UFW and stays until the next reboot"
         for rule in state.firewall.live_input
     )
+
+
+def _sshd_ports(state: HostState) -> tuple[PublishedPort, ...]:
+    """What sshd itself listens on: the site file's port may be one that is forwarded to it."""
+    return tuple(PublishedPort(port=int(port)) for port in state.sshd.get("port", ("22",)))
 
 
 def ufw_rules(

@@ -19,7 +19,7 @@ COMMANDS = {
     "up": "start the control plane: Prefect server, UI and one worker",
     "down": "stop the control plane",
     "status": "what of the control plane runs, and what ran last",
-    "provision": "bring a host to its desired state: admin, SSH, firewall, Docker",
+    "provision": "bring a host to its desired state: hardened, with Docker",
     "rollout": "bring headscale and caddy to their desired state",
     "backup": "take, verify and store a snapshot of headscale",
     "drill": "prove that a snapshot brings the mesh back",

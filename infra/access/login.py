@@ -11,7 +11,10 @@ from infra.settings import Settings
 
 
 class Login(BaseModel):
-    """Who logs in where. `name` is the host's name in the site file, for messages."""
+    """Who logs in where. `name` is the host's name in the site file, for messages.
+
+    `declared_keys`: the public keys that the site file gives this user, ours among them.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -21,6 +24,7 @@ class Login(BaseModel):
     known_hosts: Path
     port: int = 22
     key_file: Path | None = None
+    declared_keys: tuple[str, ...] = ()
 
     @property
     def pinned_as(self) -> str:
@@ -44,10 +48,12 @@ def admin_login(settings: Settings, site: Site, host_name: str) -> Login:
         user=host.admin,
         key_file=settings.ssh_key.expanduser() if settings.ssh_key else None,
         known_hosts=known_hosts_path(settings, site.name),
+        declared_keys=host.admin_keys,
     )
 
 
 def first_login(settings: Settings, site: Site, host_name: str) -> Login:
     """The login that a new machine comes with."""
     login = admin_login(settings, site, host_name)
-    return login.model_copy(update={"user": site.hosts[host_name].first_user})
+    user = site.hosts[host_name].first_user
+    return login.model_copy(update={"user": user, "declared_keys": ()})

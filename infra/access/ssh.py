@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from fabric import Config, Connection
@@ -22,21 +22,20 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
 @contextmanager
-def connect(login: Login) -> Iterator[Session]:
-    """Log in by key, to a host whose key is pinned.
+def connect(login: Login, transport: Callable[..., Transport] = Transport) -> Iterator[Session]:
+    """Log in by key, to a host whose key is pinned; `transport` makes the connection's transport.
 
     Raises BadInput (no key pinned yet), HostKeyMismatch, LoginRefused (it does not take our
     key), Unreachable.
     """
-    connection = _connection(login)
+    connection = _connection(login, transport)
     try:
-        transport = _opened(connection, login)
-        yield Session(login, transport)
+        yield Session(login, _opened(connection, login))
     finally:
         connection.close()
 
 
-def _connection(login: Login) -> Connection:
+def _connection(login: Login, transport: Callable[..., Transport]) -> Connection:
     # The site file is the truth about a host, so the user's ~/.ssh/config is not asked.
     connection = Connection(
         login.address,
@@ -50,6 +49,7 @@ def _connection(login: Login) -> Connection:
             "look_for_keys": login.key_file is None,
             "banner_timeout": CONNECT_TIMEOUT,
             "auth_timeout": CONNECT_TIMEOUT,
+            "transport_factory": transport,
         },
     )
     # Fabric itself accepts any host key.

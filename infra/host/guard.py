@@ -1,10 +1,14 @@
-"""Changes of SSH, keys and firewall: confirmed from a new connection, or reverted by the host."""
+"""Changes of SSH, keys and firewall: confirmed from a new connection, or reverted by the host.
+
+Confirmed is more than that we get in: every declared key must, though we hold one of them.
+"""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 
+from infra.access.accepted_keys import AskedKeys, called
 from infra.access.login import Login
 from infra.access.session import Session
 from infra.access.ssh import connect
@@ -23,8 +27,8 @@ def guarded(
 ) -> Iterator[None]:
     """Make the change in the body: committed only after `admin` has logged in anew.
 
-    Raises LockOutPrevented when that login fails (the host reverts by itself), and what the body
-    raises after an immediate revert.
+    Raises LockOutPrevented when that login fails (the host reverts by itself) or when it shows that
+    a declared key would be refused, and what the body raises; both after an immediate revert.
     """
     prove_way_in(admin, item)
     _guard(session, f"arm {int(seconds)} {admin.user}")
@@ -34,7 +38,7 @@ def guarded(
         _guard(session, "revert")
         raise
     try:
-        _confirm(admin)
+        _confirm(admin, item)
     except (CouldNotRun, StepFailed) as error:
         raise LockOutPrevented(
             f"{admin.name}: {item}: after the change a new login as {admin.user} failed "
@@ -43,16 +47,29 @@ def guarded(
         ) from error
 
 
-def _confirm(admin: Login) -> None:
+def _confirm(admin: Login, item: str) -> None:
     for pause in _PAUSES:
         time.sleep(pause)
+        asked = AskedKeys(admin.declared_keys)
         try:
-            with connect(admin) as fresh:
-                return _guard(fresh, "confirm")
+            with connect(admin, asked.transport) as fresh:
+                return _confirm_or_revert(fresh, item, asked)
         except Unreachable:
             if pause == _PAUSES[-1]:
                 raise
     return None
+
+
+def _confirm_or_revert(fresh: Session, item: str, asked: AskedKeys) -> None:
+    if asked.refused is None:
+        return _guard(fresh, "confirm")
+    _guard(fresh, "revert")
+    raise LockOutPrevented(
+        f"{fresh.login.name}: {item}: after the change sshd would refuse the declared key "
+        f"{called(asked.refused)}, so it was taken back.",
+        f"Is it a whole public key, of a type that the host's sshd takes? Mend it in "
+        f"hosts.{fresh.login.name}.admin_keys, or take it out, then provision again.",
+    )
 
 
 def prove_way_in(admin: Login, item: str) -> None:

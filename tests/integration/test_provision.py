@@ -250,6 +250,40 @@ def test_keys_that_shut_us_out_are_taken_back_by_the_host(provisioned, tmp_path:
     wait_until_taken_back(target)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "sed -i '/ elsewhere$/d' /home/linuxuser/.ssh/authorized_keys",
+        "echo PubkeyAcceptedAlgorithms ssh-ed25519 >/etc/ssh/sshd_config.d/00-a.conf"
+        " && systemctl reload ssh",
+    ],
+    ids=["key", "type"],
+)
+def test_a_change_that_shuts_out_the_other_declared_key_is_taken_back_at_once(
+    second_key: Target, change: str
+) -> None:
+    target = second_key
+    refused = pytest.raises(
+        LockOutPrevented, match=r"refuse the declared key elsewhere \(SHA256:.*was taken back"
+    )
+    with way_in(target) as session, refused, guarded(session, target.admin, "host.sshd"):
+        session.check("shut", session.as_root("sh -s"), stdin=change.encode())
+    require_in_order(target)
+
+
+@pytest.fixture
+def second_key(provisioned) -> Iterator[Target]:
+    """One more key that is declared and let in, and whose private half nobody here has."""
+    target = provisioned.target
+    elsewhere = f"ssh-rsa {paramiko.RSAKey.generate(3072).get_base64()} elsewhere"
+    host = target.site.hosts["vps"]
+    both = host.model_copy(update={"admin_keys": (*host.admin_keys, elsewhere)})
+    site = target.site.model_copy(update={"hosts": {"vps": both}})
+    assert change_next(target._replace(site=site)) == ("host.admin",)
+    yield target._replace(site=site)
+    assert change_next(target) == ("host.admin",)
+
+
 def test_a_change_that_fails_half_way_is_taken_back_at_once(provisioned) -> None:
     target = provisioned.target
     half_way = b"rm /etc/ssh/sshd_config.d/00-meshkeeper.conf; systemctl reload ssh; false"

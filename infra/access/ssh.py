@@ -3,7 +3,7 @@
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from fabric import Config, Connection
 from paramiko import BadHostKeyException, RejectPolicy, SSHException, Transport
@@ -11,7 +11,7 @@ from paramiko.ssh_exception import AuthenticationException, PasswordRequiredExce
 
 from infra.access.login import Login
 from infra.access.session import CONNECT_TIMEOUT, Session
-from infra.errors import BadInput, HostKeyMismatch, LoginRefused, Unreachable
+from infra.errors import BadInput, CouldNotRun, HostKeyMismatch, LoginRefused, Unreachable
 
 KEEP_ALIVE = 15
 #: Unanswered data ends the connection after this: SSH's own keep-alives wait for no answer.
@@ -25,14 +25,23 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 def connect(login: Login, transport: Callable[..., Transport] = Transport) -> Iterator[Session]:
     """Log in by key, to a host whose key is pinned; `transport` makes the connection's transport.
 
-    Raises BadInput (no key pinned yet), HostKeyMismatch, LoginRefused (it does not take our
-    key), Unreachable.
+    Through its jump host where it has one, to which all of this applies as well: its own key, its
+    own login. Raises BadInput (no key pinned yet), HostKeyMismatch, LoginRefused (it does not take
+    our key), CouldNotRun (the jump host does not), Unreachable.
     """
-    connection = _connection(login, transport)
-    try:
+    with ExitStack() as stack:
+        connection = stack.enter_context(_connection(login, transport))
+        if login.jump:
+            connection.connect_kwargs["sock"] = _jump(login.jump, stack).way_to(login)
         yield Session(login, _opened(connection, login))
-    finally:
-        connection.close()
+
+
+def _jump(login: Login, stack: ExitStack) -> Session:
+    try:
+        return stack.enter_context(connect(login))
+    except LoginRefused as error:
+        # No LoginRefused, after which another user's name is tried on the host: it was not asked.
+        raise CouldNotRun(error.message, error.hint) from error
 
 
 def _connection(login: Login, transport: Callable[..., Transport]) -> Connection:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
+from infra.access.host_keys import pin_host_key
 from infra.access.login import Login, admin_login, first_login
 from infra.access.session import Session
 from infra.access.ssh import connect
@@ -41,6 +42,17 @@ class Outlook(NamedTuple):
     machine: Machine
     round_trips: int
     user: str
+
+
+def pin_host_keys(target: Target) -> bool:
+    """Pin the host's key, and first that of the jump host before it; True if one was news.
+
+    Raises like `pin_host_key`.
+    """
+    host, login, news = target.site.hosts[target.host], target.admin, False
+    if host.jump and login.jump:
+        news = pin_host_key(login.jump, host.jump.host_key)
+    return pin_host_key(login, host.host_key) or news
 
 
 @contextmanager

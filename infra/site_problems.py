@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from difflib import get_close_matches
+from types import UnionType
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -16,7 +17,13 @@ Path = tuple[str | int, ...]
 #: A whole site of values that mean nothing, to look at how the good parts of a file go together.
 _STAND_IN: dict[str, Any] = {
     "domain": "stand-in.example",
-    "hosts": {"*": {"address": "stand-in", "admin_keys": ["ssh-ed25519 stand-in"]}},
+    "hosts": {
+        "*": {
+            "address": "stand-in",
+            "admin_keys": ["ssh-ed25519 stand-in"],
+            "jump": {"address": "stand-in", "user": "stand-in"},
+        }
+    },
     "stacks": {
         "headscale": {"host": "stand-in", "base_domain": "mesh.example"},
         "caddy": {"host": "stand-in"},
@@ -140,10 +147,15 @@ def _model(path: Path) -> type[BaseModel] | None:
     for part in path:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             field = kind.model_fields.get(str(part))
-            kind = field.annotation if field else None
+            kind = _without_none(field.annotation) if field else None
         else:
             kind = next(iter(get_args(kind)[1:]), None)
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _without_none(kind: Any) -> Any:
+    """What an optional field holds when it holds something."""
+    return get_args(kind)[0] if isinstance(kind, UnionType) else kind
 
 
 def _between_parts(data: dict[str, Any], errors: list[ErrorDetails]) -> list[str]:

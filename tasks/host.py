@@ -2,9 +2,8 @@
 
 import time
 
-from infra.access.host_keys import pin_host_key
 from infra.host.apply import apply_change
-from infra.host.provision import Outlook, Target, look, require_in_order, way_in
+from infra.host.provision import Outlook, Target, look, pin_host_keys, require_in_order, way_in
 from infra.model.host import AppliedChange, HostChange
 from tasks.definition import retried_step, step
 
@@ -12,7 +11,7 @@ from tasks.definition import retried_step, step
 @retried_step(name="pin the host key", task_run_name="pin the host key of {target.host}")
 def pin(target: Target) -> bool:
     """True if the key was new to us."""
-    return pin_host_key(target.admin, target.site.hosts[target.host].host_key)
+    return pin_host_keys(target)
 
 
 @retried_step(name="observe", task_run_name="observe {target.host}")
@@ -24,7 +23,7 @@ def observe_host(target: Target) -> Outlook:
 def change_host(target: Target, change: HostChange) -> AppliedChange:
     began = time.monotonic()
     with way_in(target) as session:
-        apply_change(session, change, target)
+        apply_change(session, change, target.admin)
     return AppliedChange(
         item=change.item, summary=change.summary, seconds=round(time.monotonic() - began, 2)
     )

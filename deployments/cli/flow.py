@@ -56,9 +56,9 @@ def run(arguments: Namespace) -> Answer:
     flow = FLOWS[arguments.command]
     request = _validated(flow.request, _request(site, arguments))
     if arguments.command == "provision" and not arguments.json and sys.stdin.isatty():
-        from deployments.cli.trust import ask_about_host_key
+        from deployments.cli.trust import ask_about_host_keys
 
-        ask_about_host_key(settings, site, request["host"])
+        ask_about_host_keys(settings, site, request["host"])
     if control_plane.answers(settings):
         ended = _in_control_plane(settings, flow, request)
     elif control_plane.status(settings).server:

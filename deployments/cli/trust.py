@@ -1,19 +1,30 @@
 """A host's first key, where nobody gave its fingerprint: pinned by a person's explicit yes."""
 
-from infra.access.host_keys import is_pinned, pin, shown_key
-from infra.access.login import admin_login
+from infra.access.host_keys import is_pinned, pin, pin_host_key, shown_key
+from infra.access.login import Login, admin_login
 from infra.errors import BadInput
 from infra.model.site import Site
 from infra.settings import Settings
 
 
-def ask_about_host_key(settings: Settings, site: Site, host: str) -> None:
+def ask_about_host_keys(settings: Settings, site: Site, host: str) -> None:
     """Show a key that is neither declared nor pinned, and pin this very key after a yes.
 
-    Raises BadInput after any other answer, Unreachable.
+    The jump host's comes first: only through it the host's own can be seen. Raises BadInput after
+    any other answer, HostKeyMismatch, Unreachable.
     """
-    login = admin_login(settings, site, host)
-    if site.hosts[host].host_key or is_pinned(login):
+    login, jump = admin_login(settings, site, host), site.hosts[host].jump
+    if jump and login.jump:
+        if jump.host_key:
+            pin_host_key(login.jump, jump.host_key)
+        else:
+            _ask_about(login.jump)
+    if not site.hosts[host].host_key:
+        _ask_about(login)
+
+
+def _ask_about(login: Login) -> None:
+    if is_pinned(login):
         return
     key = shown_key(login)
     print(
@@ -24,7 +35,7 @@ def ask_about_host_key(settings: Settings, site: Site, host: str) -> None:
     if _said("Is it the same? Write yes: ") != "yes":
         raise BadInput(
             f"The host key of {login} was not pinned, and nothing was touched.",
-            f"Write its fingerprint to hosts.{host}.host_key, or try again and say yes.",
+            f"Write its fingerprint to hosts.{login.name}.host_key, or try again and say yes.",
         )
     pin(login, key)
 

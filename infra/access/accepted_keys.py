@@ -1,110 +1,125 @@
-"""Which public keys a host would let in: asked without their private halves.
+"""Which public keys sshd would accept, asked in the very connection that then logs in.
 
-SSH's publickey method has a question before the proof: "would this key do?" (RFC 4252, section 7).
-So keys whose private half lies elsewhere can be proved, too.
+SSH's publickey method has a query without a signature (RFC 4252, section 7), so it can be asked for
+keys whose private halves are elsewhere. paramiko knows the answer's number only by another name.
 """
 
 import base64
-import queue
-import socket
-from collections.abc import Iterable
+import binascii
+import hashlib
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from paramiko import HostKeys, Message, PKey, SSHException, Transport
+from paramiko import AuthenticationException, Message, PKey, Transport
 from paramiko.auth_handler import AuthHandler
-from paramiko.common import (
-    MSG_SERVICE_ACCEPT,
-    MSG_USERAUTH_BANNER,
-    MSG_USERAUTH_FAILURE,
-    MSG_USERAUTH_PK_OK,
-    cMSG_USERAUTH_REQUEST,
-)
+from paramiko.common import MSG_USERAUTH_INFO_REQUEST, cMSG_USERAUTH_REQUEST
 
-from infra.access.login import Login
-from infra.access.session import CONNECT_TIMEOUT
-from infra.access.ssh import host_key_mismatch, unreachable
-
-#: An RSA key signs by a newer algorithm than its type's name says.
-_ALGORITHMS = {"ssh-rsa": "rsa-sha2-512"}
+#: Its number means another thing in another method (RFC 4252 and RFC 4256).
+MSG_USERAUTH_PK_OK = MSG_USERAUTH_INFO_REQUEST
+#: The algorithm that a key of this type signs with; any other is called like the type.
+SIGNED_BY = {"ssh-rsa": "rsa-sha2-512"}
 
 
-def refused_keys(login: Login, public_keys: Iterable[str]) -> tuple[str, ...]:
-    """Those of `public_keys` (lines of authorized_keys) with which `login.user` would not get in.
+class AskedKeys:
+    """Public keys to ask for, and after the login the first that was `refused`.
 
-    One connection, which ends without a login. Raises HostKeyMismatch, Unreachable.
+    An accepted key costs nothing. A refused one is a failure for sshd (MaxAuthTries), so no other
+    is asked for after it; and it is forgiven once the login succeeds, so that goes on.
     """
-    try:
-        connected = socket.create_connection((login.address, login.port), CONNECT_TIMEOUT)
-        transport = Transport(connected)
-        try:
-            _begin(transport, login)
-            question = _Question(transport, login.user)
-            question.begin()
-            return tuple(key for key in public_keys if not question.would_do(key))
-        finally:
-            transport.close()
-    except (SSHException, EOFError, OSError) as error:
-        raise unreachable(login, error) from error
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._unasked = list(keys)
+        self.refused: str | None = None
+
+    def transport(self, *arguments: Any, **options: Any) -> Transport:
+        """A transport that asks before it logs in: a `transport_factory` of paramiko's client."""
+        return _AskingTransport(self, *arguments, **options)
+
+    def ask(self, transport: Transport, user: str) -> None:
+        """Ask for those that were not asked for yet. Raises SSHException without an answer."""
+        while self._unasked and self.refused is None:
+            key = self._unasked.pop(0)
+            if not _Query(transport, user, key).accepted():
+                self.refused = key
 
 
-def _begin(transport: Transport, login: Login) -> None:
-    """Agree on keys with the host, which must show the pinned one."""
-    entry = HostKeys(str(login.known_hosts)).lookup(login.pinned_as)
-    pinned: dict[str, PKey] = dict(entry.items()) if entry else {}
-    transport.banner_timeout = CONNECT_TIMEOUT
-    transport.get_security_options().key_types = tuple(
-        _ALGORITHMS.get(kind, kind) for kind in pinned
-    )
-    transport.start_client(timeout=CONNECT_TIMEOUT)
-    shown = transport.get_remote_server_key()
-    if shown not in pinned.values():
-        raise host_key_mismatch(login, shown.fingerprint)
+def called(key: str) -> str:
+    """A public key for people: its comment and its fingerprint."""
+    comment = " ".join(key.split()[2:])
+    digest = base64.b64encode(hashlib.sha256(_blob(key)).digest()).decode().rstrip("=")
+    return f"{comment} (SHA256:{digest})" if comment else f"SHA256:{digest}"
 
 
-class _Question(AuthHandler):
-    """paramiko's own handler only proves. Answers come from the transport's thread."""
+class _AskingTransport(Transport):
+    """paramiko's client logs in only after it has checked the host key: that is when we ask."""
 
-    def __init__(self, transport: Transport, user: str) -> None:
+    def __init__(self, asked: AskedKeys, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._asked = asked
+
+    def auth_publickey(
+        self, username: str, key: PKey, event: threading.Event | None = None
+    ) -> list[str]:
+        self._asked.ask(self, username)
+        return super().auth_publickey(username, key, event)
+
+
+class _Query(AuthHandler):
+    """One question for one key, in place of an attempt to log in."""
+
+    def __init__(self, transport: Transport, user: str, key: str) -> None:
         super().__init__(transport)
         self._user = user
-        self._answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        transport.auth_handler = self
+        self._key = key
+        self._answer: bool | None = None
 
-    def begin(self) -> None:
-        self._request_auth()  # type: ignore[attr-defined]  # paramiko's own, and not public
-        self._answer()
-
-    def would_do(self, public_key: str) -> bool:
-        """Whether the host would take this key's signature."""
-        kind, encoded = public_key.split()[:2]
+    def accepted(self) -> bool:
+        """Raises SSHException when the connection ends or no answer comes in time."""
+        answered = threading.Event()
+        with self.transport.lock:
+            self.auth_event = answered
+            self.auth_method = "publickey"
+            self.transport.auth_handler = self
+            self._request_auth()  # type: ignore[attr-defined]  # not in the stubs
         try:
-            blob = base64.b64decode(encoded)
-        except ValueError:
-            return False
-        asked = Message()
-        asked.add_byte(cMSG_USERAUTH_REQUEST)
-        for text in (self._user, "ssh-connection", "publickey"):
-            asked.add_string(text)
-        asked.add_boolean(False)  # a question, no signature follows
-        asked.add_string(_ALGORITHMS.get(kind, kind))
-        asked.add_string(blob)
-        self.transport._send_message(asked)  # type: ignore[attr-defined]  # the same
-        return self._answer()
-
-    def _answer(self) -> bool:
-        try:
-            return self._answers.get(timeout=CONNECT_TIMEOUT)
-        except queue.Empty:
-            raise SSHException("the host does not answer whether a key would do") from None
-
-    def abort(self) -> None:
-        """The connection ended: sshd answers no more after too many keys that would not do."""
-        self._answers.put(False)
+            self.wait_for_response(answered)
+        except AuthenticationException:
+            # The handler knows no answer but a login: with ours it reports that there was none.
+            if self._answer is None:
+                raise
+        return bool(self._answer)
 
     @property
-    def _client_handler_table(self) -> dict[int, object]:
-        return {
-            MSG_SERVICE_ACCEPT: lambda _: self._answers.put(True),
-            MSG_USERAUTH_PK_OK: lambda _: self._answers.put(True),
-            MSG_USERAUTH_FAILURE: lambda _: self._answers.put(False),
-            MSG_USERAUTH_BANNER: lambda _: None,
-        }
+    def _client_handler_table(self) -> dict[int, Callable[[Message], None]]:
+        table = super()._client_handler_table  # type: ignore[misc]
+        return {**table, MSG_USERAUTH_PK_OK: self._parse_pk_ok}
+
+    def _parse_service_accept(self, _: Message) -> None:
+        kind = self._key.split()[0]
+        question = Message()
+        question.add_byte(cMSG_USERAUTH_REQUEST)
+        for part in (self._user, "ssh-connection", "publickey"):
+            question.add_string(part)
+        question.add_boolean(False)
+        question.add_string(SIGNED_BY.get(kind, kind))
+        question.add_string(_blob(self._key))
+        self.transport._send_message(question)  # type: ignore[attr-defined]
+
+    def _parse_pk_ok(self, _: Message) -> None:
+        self._end(accepted=True)
+
+    def _parse_userauth_failure(self, _: Message) -> None:
+        self._end(accepted=False)
+
+    def _end(self, *, accepted: bool) -> None:
+        self._answer = accepted
+        self.abort()
+
+
+def _blob(key: str) -> bytes:
+    """The key as SSH sends it; nothing for what is no key, which sshd refuses."""
+    try:
+        return base64.b64decode(key.split()[1], validate=True)
+    except binascii.Error:
+        return b""

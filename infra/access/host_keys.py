@@ -1,17 +1,22 @@
 """Pins a host's key: the only place where a key that is not yet known is looked at."""
 
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
-from paramiko import HostKeys, PKey, SSHException, Transport
+from paramiko import Channel, HostKeys, PKey, SSHException, Transport
 
 from infra.access.anchor import write_private
 from infra.access.login import Login
 from infra.access.session import CONNECT_TIMEOUT
-from infra.access.ssh import host_key_mismatch, unreachable
+from infra.access.ssh import connect, host_key_mismatch, unreachable
 from infra.errors import BadInput
 
 #: One connection each, in this order, until the expected fingerprint is seen.
 KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512")
+
+Dial = Callable[[], socket.socket | Channel]
 
 
 def pin_host_key(login: Login, expected: str | None) -> bool:
@@ -53,21 +58,32 @@ def _pinned_fingerprints(login: Login) -> tuple[str, ...]:
 def _matching_key(login: Login, expected: str | None) -> PKey:
     """The host's key with that fingerprint, or else the first one it shows."""
     seen: list[PKey] = []
-    for key_type in KEY_TYPES:
-        key = _shown_key(login, key_type)
-        if key is None:
-            continue
-        if expected in (None, key.fingerprint):
-            return key
-        seen.append(key)
+    with _dialing(login) as dial:
+        for key_type in KEY_TYPES:
+            key = _shown_key(login, dial, key_type)
+            if key is None:
+                continue
+            if expected in (None, key.fingerprint):
+                return key
+            seen.append(key)
     if not seen:
         raise unreachable(login, SSHException("it offers no host key of a known type"))
     return seen[0]
 
 
-def _shown_key(login: Login, key_type: str) -> PKey | None:
+@contextmanager
+def _dialing(login: Login) -> Iterator[Dial]:
+    """Opens connections to the host's sshd: bare ones, or through one login to its jump host."""
+    if login.jump is None:
+        yield partial(socket.create_connection, (login.address, login.port), CONNECT_TIMEOUT)
+    else:
+        with connect(login.jump) as jump:
+            yield partial(jump.way_to, login)
+
+
+def _shown_key(login: Login, dial: Dial, key_type: str) -> PKey | None:
     try:
-        connected = socket.create_connection((login.address, login.port), CONNECT_TIMEOUT)
+        connected = dial()
     except OSError as error:
         raise unreachable(login, error) from error
     transport = Transport(connected)

@@ -11,7 +11,11 @@ from infra.settings import Settings
 
 
 class Login(BaseModel):
-    """Who logs in where. `name` is the host's name in the site file, for messages."""
+    """Who logs in where. `name` is the host's name in the site file, for messages.
+
+    `declared_keys`: the public keys that the site file gives this user, ours among them.
+    `jump`: the machine from which the address is reached, with our key too.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -21,6 +25,8 @@ class Login(BaseModel):
     known_hosts: Path
     port: int = 22
     key_file: Path | None = None
+    declared_keys: tuple[str, ...] = ()
+    jump: "Login | None" = None
 
     @property
     def pinned_as(self) -> str:
@@ -28,7 +34,8 @@ class Login(BaseModel):
         return self.address if self.port == 22 else f"[{self.address}]:{self.port}"
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.user}@{self.address}:{self.port})"
+        through = f" through {self.jump.name}" if self.jump else ""
+        return f"{self.name} ({self.user}@{self.address}:{self.port}{through})"
 
 
 def admin_login(settings: Settings, site: Site, host_name: str) -> Login:
@@ -37,17 +44,31 @@ def admin_login(settings: Settings, site: Site, host_name: str) -> Login:
     if host is None:
         known = ", ".join(site.hosts)
         raise BadInput(f"The site {site.name} has no host {host_name!r}.", f"It has: {known}.")
+    key_file = settings.ssh_key.expanduser() if settings.ssh_key else None
+    known_hosts = known_hosts_path(settings, site.name)
+    jump = host.jump and Login(
+        # As its place in the site file is called; no host's name has a dot.
+        name=f"{host_name}.jump",
+        address=host.jump.address,
+        port=host.jump.port,
+        user=host.jump.user,
+        key_file=key_file,
+        known_hosts=known_hosts,
+    )
     return Login(
         name=host_name,
         address=host.address,
         port=host.port,
         user=host.admin,
-        key_file=settings.ssh_key.expanduser() if settings.ssh_key else None,
-        known_hosts=known_hosts_path(settings, site.name),
+        key_file=key_file,
+        known_hosts=known_hosts,
+        declared_keys=host.admin_keys,
+        jump=jump,
     )
 
 
 def first_login(settings: Settings, site: Site, host_name: str) -> Login:
     """The login that a new machine comes with."""
     login = admin_login(settings, site, host_name)
-    return login.model_copy(update={"user": site.hosts[host_name].first_user})
+    user = site.hosts[host_name].first_user
+    return login.model_copy(update={"user": user, "declared_keys": ()})

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from paramiko import SSHException, Transport
+from paramiko import Channel, ChannelException, SSHException, Transport
 
 from infra.access.login import Login
 from infra.access.remote_command import RemoteCommand
@@ -120,6 +120,25 @@ class Session:
             raise self._too_long(step, limit)
         if status != 0:
             raise self._failed(step, status, errors)
+
+    def way_to(self, other: Login) -> Channel:
+        """A bare connection from this host to another's sshd. Raises Unreachable."""
+        try:
+            return self._transport.open_channel(
+                "direct-tcpip", (other.address, other.port), ("", 0), timeout=CONNECT_TIMEOUT
+            )
+        except ChannelException as error:
+            raise Unreachable(
+                f"The jump host {self.login} opens no connection to {other}: {error.text}.",
+                "Is that machine on, is its address right as seen from the jump host, and does the "
+                "jump host's sshd allow it (AllowTcpForwarding, PermitOpen)?",
+            ) from error
+        except (SSHException, EOFError, OSError) as error:
+            raise Unreachable(
+                f"The jump host {self.login} gave no answer for a connection to {other}: "
+                f"{error or type(error).__name__}.",
+                "Is the machine on, and its address right as seen from the jump host?",
+            ) from error
 
     def _start(
         self, step: str, command: str, chunks: Iterable[bytes], timeout: float

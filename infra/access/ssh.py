@@ -2,8 +2,8 @@
 
 import logging
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from fabric import Config, Connection
 from paramiko import BadHostKeyException, RejectPolicy, SSHException, Transport
@@ -11,7 +11,7 @@ from paramiko.ssh_exception import AuthenticationException, PasswordRequiredExce
 
 from infra.access.login import Login
 from infra.access.session import CONNECT_TIMEOUT, Session
-from infra.errors import BadInput, HostKeyMismatch, LoginRefused, Unreachable
+from infra.errors import BadInput, CouldNotRun, HostKeyMismatch, LoginRefused, Unreachable
 
 KEEP_ALIVE = 15
 #: Unanswered data ends the connection after this: SSH's own keep-alives wait for no answer.
@@ -22,21 +22,29 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
 @contextmanager
-def connect(login: Login) -> Iterator[Session]:
-    """Log in by key, to a host whose key is pinned.
+def connect(login: Login, transport: Callable[..., Transport] = Transport) -> Iterator[Session]:
+    """Log in by key, to a host whose key is pinned; `transport` makes the connection's transport.
 
-    Raises BadInput (no key pinned yet), HostKeyMismatch, LoginRefused (it does not take our
-    key), Unreachable.
+    Through its jump host where it has one, to which all of this applies as well: its own key, its
+    own login. Raises BadInput (no key pinned yet), HostKeyMismatch, LoginRefused (it does not take
+    our key), CouldNotRun (the jump host does not), Unreachable.
     """
-    connection = _connection(login)
+    with ExitStack() as stack:
+        connection = stack.enter_context(_connection(login, transport))
+        if login.jump:
+            connection.connect_kwargs["sock"] = _jump(login.jump, stack).way_to(login)
+        yield Session(login, _opened(connection, login))
+
+
+def _jump(login: Login, stack: ExitStack) -> Session:
     try:
-        transport = _opened(connection, login)
-        yield Session(login, transport)
-    finally:
-        connection.close()
+        return stack.enter_context(connect(login))
+    except LoginRefused as error:
+        # No LoginRefused, after which another user's name is tried on the host: it was not asked.
+        raise CouldNotRun(error.message, error.hint) from error
 
 
-def _connection(login: Login) -> Connection:
+def _connection(login: Login, transport: Callable[..., Transport]) -> Connection:
     # The site file is the truth about a host, so the user's ~/.ssh/config is not asked.
     connection = Connection(
         login.address,
@@ -50,6 +58,7 @@ def _connection(login: Login) -> Connection:
             "look_for_keys": login.key_file is None,
             "banner_timeout": CONNECT_TIMEOUT,
             "auth_timeout": CONNECT_TIMEOUT,
+            "transport_factory": transport,
         },
     )
     # Fabric itself accepts any host key.

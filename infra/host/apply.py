@@ -3,7 +3,6 @@
 from infra.access.login import Login
 from infra.access.session import Session
 from infra.host.guard import REVERT_SECONDS, guarded
-from infra.host.provision import Target
 from infra.host.scripts import script_of
 from infra.model.host import HardenSshd, HostChange, SetAdmin, SetFirewall
 
@@ -12,13 +11,13 @@ LONGEST = 900
 GUARDED_LONGEST = REVERT_SECONDS - 15
 
 
-def apply_change(session: Session, change: HostChange, target: Target) -> None:
+def apply_change(session: Session, change: HostChange, admin: Login) -> None:
     """Make `change`; what could lock us out only under the host's timed revert.
 
     Raises StepFailed with host and item, LockOutPrevented, Unreachable.
     """
-    if _may_lock_out(change, session, target.admin):
-        with guarded(session, target, change.item):
+    if _may_lock_out(change, session, admin):
+        with guarded(session, admin, change.item):
             # Ended before the host takes it back, or it would go on changing afterwards.
             _run(session, change, GUARDED_LONGEST)
     else:

@@ -1,16 +1,18 @@
-"""Changes of SSH, keys and firewall: confirmed from a new connection, or reverted by the host."""
+"""Changes of SSH, keys and firewall: confirmed from a new connection, or reverted by the host.
+
+Confirmed is more than that we get in: every declared key must, though we hold one of them.
+"""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 
-from infra.access.accepted_keys import refused_keys
+from infra.access.accepted_keys import AskedKeys, called
 from infra.access.login import Login
 from infra.access.session import Session
 from infra.access.ssh import connect
-from infra.errors import CouldNotRun, LockOutPrevented, LoginRefused, StepFailed, Unreachable
-from infra.host.provision import Target
+from infra.errors import CouldNotRun, LockOutPrevented, StepFailed, Unreachable
 
 #: After this the host takes an unconfirmed change back.
 REVERT_SECONDS = 60
@@ -21,15 +23,14 @@ _PROGRAM = "/run/meshkeeper-guard.sh"
 
 @contextmanager
 def guarded(
-    session: Session, target: Target, item: str, seconds: int = REVERT_SECONDS
+    session: Session, admin: Login, item: str, seconds: int = REVERT_SECONDS
 ) -> Iterator[None]:
     """Make the change in the body: committed only after the admin has logged in anew, and when
     each declared key would get in.
 
-    Raises LockOutPrevented when one does not (the host reverts by itself), and what the body
-    raises after an immediate revert.
+    Raises LockOutPrevented when that login fails (the host reverts by itself) or when it shows that
+    a declared key would be refused, and what the body raises; both after an immediate revert.
     """
-    admin = target.admin
     prove_way_in(admin, item)
     _guard(session, item, f"arm {int(seconds)} {admin.user}")
     try:
@@ -38,7 +39,7 @@ def guarded(
         _guard(session, item, "revert")
         raise
     try:
-        _confirm(admin, target.admin_keys, item)
+        _confirm(admin, item)
     except (CouldNotRun, StepFailed) as error:
         raise LockOutPrevented(
             f"{admin.name}: {item}: after the change a new login as {admin.user} failed "
@@ -47,29 +48,29 @@ def guarded(
         ) from error
 
 
-def _confirm(admin: Login, public_keys: tuple[str, ...], item: str) -> None:
+def _confirm(admin: Login, item: str) -> None:
     for pause in _PAUSES:
         time.sleep(pause)
+        asked = AskedKeys(admin.declared_keys)
         try:
-            with connect(admin) as fresh:
-                _refuse_lost_keys(admin, public_keys)
-                return _guard(fresh, item, "confirm")
+            with connect(admin, asked.transport) as fresh:
+                return _confirm_or_revert(fresh, item, asked)
         except Unreachable:
             if pause == _PAUSES[-1]:
                 raise
     return None
 
 
-def _refuse_lost_keys(admin: Login, public_keys: tuple[str, ...]) -> None:
-    """Those whose private half is elsewhere count, too: one of them may be the last way back."""
-    if lost := refused_keys(admin, public_keys):
-        raise LoginRefused(f"{admin} would no longer accept: {', '.join(map(_short, lost))}.")
-
-
-def _short(public_key: str) -> str:
-    """A key's comment, or its beginning where it has none."""
-    kind, encoded, *comment = public_key.split(maxsplit=2)
-    return comment[0] if comment else f"{kind} {encoded[:24]}…"
+def _confirm_or_revert(fresh: Session, item: str, asked: AskedKeys) -> None:
+    if asked.refused is None:
+        return _guard(fresh, item, "confirm")
+    _guard(fresh, item, "revert")
+    raise LockOutPrevented(
+        f"{fresh.login.name}: {item}: after the change sshd would refuse the declared key "
+        f"{called(asked.refused)}, so it was taken back.",
+        f"Is it a whole public key, of a type that the host's sshd takes? Mend it in "
+        f"hosts.{fresh.login.name}.admin_keys, or take it out, then provision again.",
+    )
 
 
 def prove_way_in(admin: Login, item: str) -> None:

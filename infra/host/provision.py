@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
+from infra.access.host_keys import pin_host_key
 from infra.access.login import Login, admin_login, first_login
 from infra.access.session import Session
 from infra.access.ssh import connect
@@ -34,10 +35,6 @@ class Target(NamedTuple):
     def admin(self) -> Login:
         return admin_login(self.settings, self.site, self.host)
 
-    @property
-    def admin_keys(self) -> tuple[str, ...]:
-        return self.site.hosts[self.host].admin_keys
-
 
 class Outlook(NamedTuple):
     """What one look at the host found; `peer` is the address from which it saw us come."""
@@ -47,6 +44,17 @@ class Outlook(NamedTuple):
     peer: IPv4Address | IPv6Address | None
     round_trips: int
     user: str
+
+
+def pin_host_keys(target: Target) -> bool:
+    """Pin the host's key, and first that of the jump host before it; True if one was news.
+
+    Raises like `pin_host_key`.
+    """
+    host, login, news = target.site.hosts[target.host], target.admin, False
+    if host.jump and login.jump:
+        news = pin_host_key(login.jump, host.jump.host_key)
+    return pin_host_key(login, host.host_key) or news
 
 
 @contextmanager

@@ -48,6 +48,19 @@ class Docker(Model):
     log_max_file: Annotated[int, Field(ge=1, le=100)] = 3
 
 
+class Jump(Model):
+    """A machine that a host is reached through; it stays as it is."""
+
+    address: Address = Field(
+        description="IP address or host name.", examples=["bastion.example.org"]
+    )
+    port: Port = Field(default=22, description="sshd's port.")
+    user: UserName = Field(description="Who logs in there, by the same key.", examples=["me"])
+    host_key: Fingerprint | None = Field(
+        default=None, description="The host key's fingerprint, pinned like the host's own."
+    )
+
+
 class Host(Model):
     """One machine reachable by SSH, with its desired state."""
 
@@ -64,6 +77,11 @@ class Host(Model):
     )
     host_key: Fingerprint | None = Field(
         default=None, description="The host key's fingerprint, as the provider shows it."
+    )
+    jump: Jump | None = Field(
+        default=None,
+        description="The jump host before it, which then knows its address. Default: none.",
+        examples=[{"address": "bastion.example.org", "user": "me"}],
     )
     timezone: Timezone = "UTC"
     ssh_from: tuple[IPv4Network | IPv6Network, ...] = Field(

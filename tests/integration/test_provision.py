@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import paramiko
 import pytest
 
-from deployments.cli.trust import ask_about_host_key
+from deployments.cli.trust import ask_about_host_keys
 from deployments.lab.boot import Lab
 from deployments.lab.keys import ensure_ssh_key
 from deployments.lab.machine import Machine
 from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
-from infra.access.accepted_keys import refused_keys
 from infra.access.host_keys import pin_host_key
 from infra.access.login import first_login
 from infra.access.ssh import connect
@@ -80,7 +79,7 @@ def change_next(target: Target) -> tuple[str, ...]:
     outlook = look(target)
     for change in outlook.plan.changes[:1]:
         with way_in(target) as session:
-            apply_change(session, change, target)
+            apply_change(session, change, target.admin)
     return tuple(change.item for change in outlook.plan.changes)
 
 
@@ -349,7 +348,7 @@ def test_a_firewall_that_shuts_us_out_is_taken_back_by_the_host(provisioned) -> 
     with (
         way_in(target) as session,
         refused,
-        guarded(session, target, "host.firewall", seconds=20),
+        guarded(session, target.admin, "host.firewall", seconds=20),
     ):
         session.check("shut", session.as_root("sh -s"), stdin=shutting_us_out())
     wait_until_taken_back(target)
@@ -365,35 +364,50 @@ def test_keys_that_shut_us_out_are_taken_back_by_the_host(provisioned, tmp_path:
         sudoers=sudoers_text("linuxuser"),
     )
     refused = pytest.raises(LockOutPrevented, match="does not accept our key")
-    with way_in(target) as session, refused, guarded(session, target, foreign.item, 10):
+    with way_in(target) as session, refused, guarded(session, target.admin, foreign.item, 10):
         session.check("keys", session.as_root("sh -s"), stdin=script_of(foreign).encode())
     with pytest.raises(LoginRefused), connect(target.admin):
         pass
     wait_until_taken_back(target)
 
 
-def test_a_declared_key_that_would_not_get_in_is_a_lock_out(provisioned, tmp_path: Path) -> None:
-    """Our own key still does, and nobody here has the other one's private half."""
-    mine, other = (ensure_ssh_key(path) for path in (tmp_path / "mine", tmp_path / "other"))
-    declared = (*provisioned.target.admin_keys, mine, f"{other.rsplit(' ', 1)[0]} in the safe")
-    target = with_host(provisioned.target, admin_keys=declared)
-    (change,) = look(target).plan.changes
-    with way_in(target) as session:
-        apply_change(session, change, target)
-        assert refused_keys(target.admin, declared) == ()
-        refused = pytest.raises(LockOutPrevented, match="no longer accept: in the safe")
-        without = b"sed -i '/in the safe$/d' /home/linuxuser/.ssh/authorized_keys"
-        with refused, guarded(session, target, "host.admin", 5):
-            session.check("lose", session.as_root("sh -s"), stdin=without)
-    wait_until_taken_back(target)
-    assert change_next(provisioned.target) == ("host.admin",)
+@pytest.mark.parametrize(
+    "change",
+    [
+        "sed -i '/ elsewhere$/d' /home/linuxuser/.ssh/authorized_keys",
+        "echo PubkeyAcceptedAlgorithms ssh-ed25519 >/etc/ssh/sshd_config.d/00-a.conf"
+        " && systemctl reload ssh",
+    ],
+    ids=["key", "type"],
+)
+def test_a_change_that_shuts_out_the_other_declared_key_is_taken_back_at_once(
+    second_key: Target, change: str
+) -> None:
+    target = second_key
+    refused = pytest.raises(
+        LockOutPrevented, match=r"refuse the declared key elsewhere \(SHA256:.*was taken back"
+    )
+    with way_in(target) as session, refused, guarded(session, target.admin, "host.sshd"):
+        session.check("shut", session.as_root("sh -s"), stdin=change.encode())
+    require_in_order(target)
+
+
+@pytest.fixture
+def second_key(provisioned) -> Iterator[Target]:
+    """One more key that is declared and let in, and whose private half nobody here has."""
+    target = provisioned.target
+    elsewhere = f"ssh-rsa {paramiko.RSAKey.generate(3072).get_base64()} elsewhere"
+    both = with_host(target, admin_keys=(*target.admin.declared_keys, elsewhere))
+    assert change_next(both) == ("host.admin",)
+    yield both
+    assert change_next(target) == ("host.admin",)
 
 
 def test_a_change_that_fails_half_way_is_taken_back_at_once(provisioned) -> None:
     target = provisioned.target
     half_way = b"rm /etc/ssh/sshd_config.d/00-meshkeeper.conf; systemctl reload ssh; false"
     refused = pytest.raises(StepFailed, match="vps: half")
-    with way_in(target) as session, refused, guarded(session, target, "host.sshd"):
+    with way_in(target) as session, refused, guarded(session, target.admin, "host.sshd"):
         session.check("half", session.as_root("sh -s"), stdin=half_way)
     wait_until_taken_back(target)
 
@@ -403,7 +417,7 @@ def test_a_second_guarded_change_waits_until_the_first_is_taken_back(provisioned
     began = time.monotonic()
     with way_in(target) as session:
         arm_and_die(target, seconds=SEVERAL_SECONDS)
-        with guarded(session, target, "host.sshd"):
+        with guarded(session, target.admin, "host.sshd"):
             waited = time.monotonic() - began
     assert waited > SEVERAL_SECONDS - 3
     require_in_order(target)
@@ -440,15 +454,15 @@ def test_an_unknown_host_key_is_pinned_by_an_explicit_yes_only(
     target = target_for(lab, host, delivered.ssh_key.parent)
     monkeypatch.setattr("builtins.input", lambda _: "y")
     with pytest.raises(BadInput, match="was not pinned, and nothing was touched"):
-        ask_about_host_key(*target[:3])
+        ask_about_host_keys(*target[:3])
     assert delivered.host_key in capsys.readouterr().out
     with pytest.raises(BadInput, match="No host key is pinned"):
         look(target)
     monkeypatch.setattr("builtins.input", lambda _: "yes")
-    ask_about_host_key(*target[:3])
+    ask_about_host_keys(*target[:3])
     assert look(target).user == "root"
     monkeypatch.delattr("builtins.input")
-    ask_about_host_key(*target[:3])  # known from now on: nobody is asked
+    ask_about_host_keys(*target[:3])  # known from now on: nobody is asked
 
 
 def test_root_stays_while_the_admin_cannot_log_in(lab: Lab, bare_host, tmp_path: Path) -> None:
@@ -464,11 +478,11 @@ def test_root_stays_while_the_admin_cannot_log_in(lab: Lab, bare_host, tmp_path:
     target = target._replace(user="root")
     for change in plan.changes[:2]:
         with way_in(target) as session:
-            apply_change(session, change, target)
+            apply_change(session, change, target.admin)
     sshd = plan.changes[2]
     assert (plan.changes[1].item, sshd.item) == ("host.admin", "host.sshd")
     with way_in(target) as session, pytest.raises(LockOutPrevented, match="not begun"):
-        apply_change(session, sshd, target)
+        apply_change(session, sshd, target.admin)
     with pytest.raises(LoginRefused), way_in(after(target, plan.changes[1])):
         pass
     assert look(target).user == "root"
@@ -530,7 +544,7 @@ def arm_and_die(target: Target, seconds: int) -> None:
     with (
         way_in(target) as session,
         lost_power,
-        guarded(session, target, "host.sshd", seconds=seconds),
+        guarded(session, target.admin, "host.sshd", seconds=seconds),
     ):
         raise KeyboardInterrupt
 

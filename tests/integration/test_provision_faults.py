@@ -59,7 +59,7 @@ def test_a_connection_cut_in_each_item_loses_nothing(distant: Distant) -> None:
         change = plan.changes[0]
         if change.item in cut_in:
             with way_in(distant.target) as session:
-                apply_change(session, change, distant.target)
+                apply_change(session, change, distant.target.admin)
             continue
         cut_in.append(change.item)
         complaints += cut_off(distant, change)
@@ -81,7 +81,7 @@ def cut_off(distant: Distant, change: HostChange) -> list[str]:
     try:
         with way_in(distant.target) as session:
             scissors.start()
-            apply_change(session, change, distant.target)
+            apply_change(session, change, distant.target.admin)
     except (CouldNotRun, Failed) as error:
         return [error.message]
     finally:

@@ -4,11 +4,19 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from deployments.lab.keys import ensure_ssh_key
 from infra.access.host_keys import pin_host_key
 from infra.access.login import Login
 from infra.access.session import Session
 from infra.access.ssh import connect
-from infra.errors import BadInput, HostKeyMismatch, LoginRefused, StepFailed, Unreachable
+from infra.errors import (
+    BadInput,
+    CouldNotRun,
+    HostKeyMismatch,
+    LoginRefused,
+    StepFailed,
+    Unreachable,
+)
 
 OTHER_KEY = "SHA256:" + "A" * 43
 MEBIBYTE = 1024 * 1024
@@ -75,6 +83,50 @@ def test_a_closed_port_names_the_host_and_what_to_check(pinned: Login) -> None:
         connect(closed),
     ):
         pass
+
+
+@pytest.fixture
+def behind_jump(bare_host, pinned: Login) -> Login:
+    """The pinned host once more, as reached through another one that takes the same key."""
+    delivered = bare_host("jump")
+    ours = ensure_ssh_key(pinned.key_file)
+    delivered.machine.write("/root/.ssh/authorized_keys", f"{ours}\n".encode(), 0o600)
+    jump = pinned.model_copy(update={"name": "vps.jump", "address": delivered.address})
+    behind = pinned.model_copy(update={"jump": jump})
+    pinned.known_hosts.unlink()
+    with pytest.raises(BadInput, match=r"pinned for vps\.jump .*hosts\.vps\.jump\.host_key"):
+        pin_host_key(behind, OTHER_KEY)
+    with pytest.raises(HostKeyMismatch, match=r"vps\.jump .* shows the host key"):
+        pin_host_key(jump, OTHER_KEY)
+    assert pin_host_key(jump, delivered.host_key)
+    return behind
+
+
+def test_a_host_behind_a_jump_host_is_reached_from_there_alone(behind_jump: Login) -> None:
+    with pytest.raises(BadInput, match=r"pinned for vps \("), connect(behind_jump):
+        pass
+    with pytest.raises(HostKeyMismatch, match=r"vps \(.* through vps\.jump\)"):
+        pin_host_key(behind_jump, OTHER_KEY)
+    with pytest.raises(BadInput) as shown:
+        pin_host_key(behind_jump, None)
+    assert pin_host_key(behind_jump, shown.value.message.split()[-1].rstrip("."))
+    with connect(behind_jump) as session:
+        came_from = session.check("who", "echo $SSH_CLIENT").split()[0]
+    assert came_from.decode() == behind_jump.jump.address
+
+
+def test_an_error_says_whether_it_is_the_jump_host_that_failed(behind_jump: Login) -> None:
+    closed = behind_jump.model_copy(update={"port": 9})
+    with pytest.raises(Unreachable, match=r"jump host vps\.jump .* opens no connection to vps"):
+        pin_host_key(closed, OTHER_KEY)
+    stranger = behind_jump.jump.model_copy(update={"user": "nobody"})
+    line = behind_jump.known_hosts.read_text()
+    with behind_jump.known_hosts.open("a") as stream:
+        stream.write(line.replace(behind_jump.jump.address, behind_jump.address))
+    refused = pytest.raises(CouldNotRun, match=r"vps\.jump \(nobody@.* does not accept our key")
+    with refused as error, connect(behind_jump.model_copy(update={"jump": stranger})):
+        pass
+    assert not isinstance(error.value, LoginRefused)
 
 
 def test_both_streams_are_drained_and_bounded(session: Session) -> None:

@@ -6,7 +6,7 @@ takes about 50 ms. It changes nothing.
 """
 
 # Importing pathlib or typing would cost the host more than all the reading does.
-# ruff: noqa: PTH110, PTH112, PTH113, PTH114, PTH115, PTH118, PTH123, PTH208
+# ruff: noqa: PTH110, PTH112, PTH113, PTH114, PTH115, PTH116, PTH118, PTH120, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -49,8 +49,10 @@ def main(request: dict[str, Any]) -> None:
         "os_version": os_release.get("VERSION_ID", ""),
         "packages": installed(outputs["dpkg"]),
         "admin": account(request["admin"]),
+        "backup": account(request["backup"]),
         "sshd": sshd_settings(outputs["sshd"] + outputs["sshd of the admin"]),
         "files": {path: read(path) for path in request["files"] if os.path.isfile(path)},
+        "loose": [path for path in request["files"] if os.path.isfile(path) and is_loose(path)],
         "timezone": timezone(),
         "enabled": sorted(os.listdir(WANTS)) if os.path.isdir(WANTS) else [],
         "firewall": firewall(outputs["iptables"], outputs["ip6tables"]),
@@ -155,6 +157,16 @@ def account(name: str) -> dict[str, Any] | None:
         "groups": sorted(group.gr_name for group in grp.getgrall() if name in group.gr_mem),
         "authorized_keys": [k.strip() for k in keys if k.strip() and not k.startswith("#")],
     }
+
+
+def is_loose(path: str) -> bool:
+    """Whether others than root may change it, or put another in its place."""
+    while path != "/":
+        entry = os.stat(path)
+        if entry.st_uid or entry.st_mode & 0o002 or (entry.st_gid and entry.st_mode & 0o020):
+            return True
+        path = os.path.dirname(path)
+    return False
 
 
 def firewall(listing: str, listing6: str) -> dict[str, Any]:

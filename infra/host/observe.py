@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from infra.access.session import Session
 from infra.errors import StepFailed
+from infra.model.fields import BACKUP_USER
 from infra.model.observation import Observation, ObserveRequest
 from infra.planning.host import MANAGED_FILES, PACKAGES
 
@@ -40,6 +41,7 @@ def observe(session: Session, request: ObserveRequest) -> Observation:
 
 def facts_program(request: ObserveRequest) -> bytes:
     """The program for the host's Python, with its request at the end."""
-    asked = {"packages": PACKAGES, "files": MANAGED_FILES, **request.model_dump(mode="json")}
+    asked = {"packages": PACKAGES, "files": MANAGED_FILES, "backup": BACKUP_USER}
+    asked |= request.model_dump(mode="json")
     source = files("infra.host").joinpath("facts.py").read_text()
     return f"{source}\nmain({asked!r})\n".encode()

@@ -2,11 +2,13 @@
 
 from shlex import quote
 
+from infra.host.backup_script import backup_account
 from infra.model.host import (
     HardenSshd,
     HostChange,
     InstallPackages,
     SetAdmin,
+    SetBackupAccount,
     SetDocker,
     SetFirewall,
     SetTimezone,
@@ -27,6 +29,8 @@ def script_of(change: HostChange) -> str:
             return _HEAD + timezone(change.timezone)
         case SetAdmin():
             return _HEAD + admin(change)
+        case SetBackupAccount():
+            return _HEAD + backup_account(change)
         case HardenSshd():
             return _HEAD + sshd(change)
         case SetFirewall():

@@ -17,12 +17,13 @@ from infra.model.host import (
 from infra.model.plan import Plan
 from infra.model.site import Host
 from infra.planning import host_files as wanted
+from infra.planning.host_backup import BACKUP_FILES, plan_backup_account
 
 BASE_PACKAGES = ("ca-certificates", "iptables", "python3", "sudo", "tzdata", "ufw")
 #: Debian 13 splits the engine; docker-compose is Compose 2, as the plugin `docker compose` too.
 DOCKER_PACKAGES = ("apparmor", "docker.io", "docker-cli", "docker-compose")
 PACKAGES = BASE_PACKAGES + DOCKER_PACKAGES
-MANAGED_FILES = wanted.MANAGED_FILES
+MANAGED_FILES = wanted.MANAGED_FILES + BACKUP_FILES
 _UTC = ("", "Etc/UTC", "UTC")
 
 
@@ -44,6 +45,7 @@ def plan_host(
         *_packages(state),
         *_timezone(host, state),
         *_admin(host, state),
+        *plan_backup_account(host, state),
         *_sshd(state),
         *_firewall(ports, state),
         *_docker(host, state),

@@ -28,6 +28,7 @@ def in_order() -> dict[str, Any]:
         "os_version": "13",
         "packages": dict.fromkeys(PACKAGES, "1"),
         "admin": {"shell": "/bin/bash", "groups": ["sudo"], "authorized_keys": [KEY]},
+        "backup": None,
         "sshd": {"port": ["22"], **{key: [value] for key, value in wanted.SSHD_SETTINGS.items()}},
         "files": {
             wanted.SUDOERS: wanted.sudoers_text(host.admin),
@@ -35,6 +36,7 @@ def in_order() -> dict[str, Any]:
             wanted.DAEMON: wanted.daemon_text(host.docker),
             **dict.fromkeys(wanted.UFW_BLOCKS, f"# UFW's own\n{block}"),
         },
+        "loose": [],
         "timezone": "Etc/UTC",
         "enabled": ["docker.service", "ssh.service"],
         "firewall": {

@@ -77,6 +77,7 @@ def provisioned(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         address=delivered.address,
         host_key=delivered.fingerprint,
         admin_keys=(ensure_ssh_key(key),),
+        backup_keys=(ensure_ssh_key(folder / "backup_ed25519"),),
         timezone="Europe/Berlin",
     )
     target = target_for(lab, host, folder)
@@ -91,7 +92,8 @@ def provisioned(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_a_run_that_dies_between_two_items_is_finished_by_the_next(provisioned) -> None:
     first = provisioned.plans[0]
     assert first == tuple(
-        f"host.{item}" for item in ("packages", "timezone", "admin", "sshd", "firewall", "docker")
+        f"host.{item}"
+        for item in ("packages", "timezone", "admin", "backup", "sshd", "firewall", "docker")
     )
     assert provisioned.plans == tuple(first[done:] for done in range(len(first) + 1))
 

@@ -31,7 +31,7 @@ _STAND_IN: dict[str, Any] = {
     "backup": {"repository": "stand-in", "password": {"secret": "stand_in"}},
 }
 
-_MAY_HOLD_SECRETS = {"password", "secret", "credentials", "repository", "admin_keys"}
+_MAY_HOLD_SECRETS = {"password", "secret", "credentials", "repository", "admin_keys", "backup_keys"}
 
 _FACTS = {
     "string_pattern_mismatch": "does not have the right form",

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from infra.access.anchor import load_anchor
-from infra.access.login import admin_login
+from infra.access.login import backup_login
 from infra.access.ssh import connect
 from infra.backup import collect, store
 from infra.backup.staging import staging, workplace
@@ -18,7 +18,7 @@ def backup_once(settings: Settings, site: Site) -> None:
     """Apply the retention; ask for a fresh snapshot, fetch, verify and store it."""
     name = site.stacks.headscale.host
     host = site.hosts[name]
-    login = admin_login(settings, site, name)
+    login = backup_login(settings, site, name)
     repository = store.site_repository(settings, site)
     with (
         staging(settings, site.name) as folder,

@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path, PurePosixPath
 
 from deployments.cli.check import Check, attempt
+from deployments.cli.key_checks import checks_of_keys
 from infra.access.anchor import canary_key, load_anchor
 from infra.access.names import addresses
 from infra.access.restic import RepositoryMissing
@@ -18,8 +19,6 @@ from infra.rollout.render import render_stacks
 from infra.settings import Settings, read_secret
 from infra.text import counted
 
-#: Stands in the key of the example that `init` writes.
-PLACEHOLDER = "REPLACEWITHYOURPUBLICKEY"
 #: Seconds for the repository; restic itself asks a dead server for 15 minutes.
 PATIENCE = 30
 #: Bytes on the repository's disk: many weeks of snapshots of a small mesh.
@@ -36,8 +35,7 @@ def checks_of_site(settings: Settings, site: Site) -> list[Check]:
         *_roots(site),
         attempt("anchor", _anchor, settings, site),
         attempt("images", _images, site),
-        _ssh_key(settings),
-        *(attempt(f"keys of {host}", _admin_keys, site, host) for host in hosts),
+        *checks_of_keys(settings, site),
         *(attempt(name, _leads_to_host, site, name) for name in names),
         *(attempt(f"host {host}", _logged_in, Target(settings, site, host)) for host in hosts),
     ]
@@ -110,32 +108,6 @@ def _anchor(settings: Settings, site: Site) -> str:
             "Run 'meshkeeper rollout', which enrols it anew.",
         )
     return f"the server's key {anchor.server_key[:17]}… is pinned, the canary is enrolled"
-
-
-def _ssh_key(settings: Settings) -> Check:
-    if settings.ssh_key is None:
-        found = sorted(Path("~/.ssh").expanduser().glob("id_*"))
-        defaults = [key.name for key in found if key.suffix != ".pub"]
-        offered = [*(["your agent's"] if os.environ.get("SSH_AUTH_SOCK") else []), *defaults]
-        todo = "Make one with ssh-keygen, or name one in MESHKEEPER_SSH_KEY."
-        return Check("SSH key", ", ".join(offered) or "there is none", "" if offered else todo)
-    path = settings.ssh_key.expanduser()
-    if not path.is_file():
-        todo = "Make one with ssh-keygen, or set MESHKEEPER_SSH_KEY to another."
-        return Check("SSH key", f"{path} is no file", todo)
-    if path.stat().st_mode & 0o077:
-        return Check("SSH key", f"others can read {path}", f"Run: chmod 600 {path}")
-    return Check("SSH key", str(path))
-
-
-def _admin_keys(site: Site, host: str) -> str:
-    keys = site.hosts[host].admin_keys
-    if any(PLACEHOLDER in key for key in keys):
-        raise BadInput(
-            "The example's key stands there, which nobody has.",
-            f"Write your public key into hosts.{host}.admin_keys: cat ~/.ssh/id_ed25519.pub",
-        )
-    return f"{counted(len(keys), 'key')} may log in as {site.hosts[host].admin}"
 
 
 def _leads_to_host(site: Site, name: str) -> str:

@@ -1,4 +1,4 @@
-"""SSH keys of the lab: its owner's, with which the VPS was ordered, and the VPS's own."""
+"""SSH keys of the lab: its owner's, with which the VPS was ordered, the backup's, and the VPS's own."""
 
 from pathlib import Path
 

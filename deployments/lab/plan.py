@@ -49,10 +49,18 @@ class LabPlan(Model):
         return self.directory / "id_ed25519"
 
     @property
+    def backup_ssh_key(self) -> Path:
+        return self.directory / "backup_ed25519"
+
+    @property
     def settings(self) -> Settings:
         """As `meshkeeper.env` states them; known also when that file is gone."""
         return Settings(
-            site=self.site_file, state_dir=self.state, ssh_key=self.ssh_key, ui_port=self.ui_port
+            site=self.site_file,
+            state_dir=self.state,
+            ssh_key=self.ssh_key,
+            backup_ssh_key=self.backup_ssh_key,
+            ui_port=self.ui_port,
         )
 
     @property

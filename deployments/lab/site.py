@@ -38,6 +38,7 @@ def site_values(plan: LabPlan, vps: Delivered) -> dict[str, Any]:
     host = {
         "address": vps.address,
         "admin_keys": [ensure_ssh_key(plan.ssh_key)],
+        "backup_keys": [ensure_ssh_key(plan.backup_ssh_key)],
         "host_key": vps.fingerprint,
     }
     headscale = {
@@ -65,7 +66,12 @@ def site_values(plan: LabPlan, vps: Delivered) -> dict[str, Any]:
 
 
 def _environment(plan: LabPlan) -> str:
-    settings = {"STATE_DIR": plan.state, "SSH_KEY": plan.ssh_key, "UI_PORT": plan.ui_port}
+    settings = {
+        "STATE_DIR": plan.state,
+        "SSH_KEY": plan.ssh_key,
+        "BACKUP_SSH_KEY": plan.backup_ssh_key,
+        "UI_PORT": plan.ui_port,
+    }
     return "".join(f"MESHKEEPER_{name}={value}\n" for name, value in settings.items())
 
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from infra.access.anchor import known_hosts_path
 from infra.errors import BadInput
+from infra.model.fields import BACKUP_USER
 from infra.model.site import Site
 from infra.settings import Settings
 
@@ -27,6 +28,10 @@ class Login(BaseModel):
     key_file: Path | None = None
     declared_keys: tuple[str, ...] = ()
     jump: "Login | None" = None
+    key_advice: str = (
+        "Point MESHKEEPER_SSH_KEY to a key that this user's authorized_keys holds. One with a "
+        "passphrase goes into an SSH agent (ssh-add); leave MESHKEEPER_SSH_KEY empty then."
+    )
 
     @property
     def pinned_as(self) -> str:
@@ -64,6 +69,30 @@ def admin_login(settings: Settings, site: Site, host_name: str) -> Login:
         known_hosts=known_hosts,
         declared_keys=host.admin_keys,
         jump=jump,
+    )
+
+
+def backup_login(settings: Settings, site: Site, host_name: str) -> Login:
+    """Who fetches the host's snapshots: the account that can do nothing else, if keys are declared.
+
+    Otherwise the administrator. Raises BadInput without such a host, or without a key file.
+    """
+    admin = admin_login(settings, site, host_name)
+    if not site.hosts[host_name].backup_keys:
+        return admin
+    if settings.backup_ssh_key is None:
+        raise BadInput(
+            f"hosts.{host_name}.backup_keys names keys, but not which private key is here.",
+            "Name its file in MESHKEEPER_BACKUP_SSH_KEY, or declare no backup_keys: then the "
+            "admin's key is used.",
+        )
+    advice = (
+        "Point MESHKEEPER_BACKUP_SSH_KEY to a key without passphrase whose public half is in "
+        f"hosts.{host_name}.backup_keys, and run `meshkeeper provision`, which lets it in."
+    )
+    key_file = settings.backup_ssh_key.expanduser()
+    return admin.model_copy(
+        update={"user": BACKUP_USER, "key_file": key_file, "key_advice": advice}
     )
 
 

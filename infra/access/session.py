@@ -100,9 +100,11 @@ class Session:
             raise self._failed(step, status, errors or bytes(kept))
         return bytes(kept)
 
-    def receive(self, step: str, command: str, limit: int, timeout: float = 900) -> Iterator[bytes]:
+    def receive(  # noqa: PLR0913 - like `run`, and the step it is for
+        self, step: str, command: str, limit: int, stdin: bytes = b"", timeout: float = 900
+    ) -> Iterator[bytes]:
         """Stream standard output; StepFailed beyond `limit` bytes or when the command fails."""
-        running = self._start(step, command, [], timeout)
+        running = self._start(step, command, [stdin], timeout)
         received = 0
         try:
             for data in running.output():

@@ -82,7 +82,7 @@ def _opened(connection: Connection, login: Login) -> Transport:
     except PasswordRequiredException as error:
         raise LoginRefused(
             f"The key {login.key_file} has a passphrase.",
-            "Add it to an SSH agent (ssh-add) and leave MESHKEEPER_SSH_KEY empty.",
+            login.key_advice,
         ) from error
     except AuthenticationException as error:
         raise _login_refused(login) from error
@@ -102,7 +102,7 @@ def _opened(connection: Connection, login: Login) -> Transport:
 def _login_refused(login: Login) -> LoginRefused:
     return LoginRefused(
         f"{login} does not accept our key ({login.key_file or 'SSH agent and ~/.ssh'}).",
-        "Point MESHKEEPER_SSH_KEY to a key that this user's authorized_keys holds.",
+        login.key_advice,
     )
 
 

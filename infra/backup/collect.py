@@ -17,11 +17,12 @@ from infra.backup.unpack import MAX_ARCHIVE
 from infra.backup.verify import CLOCK_TOLERANCE
 from infra.errors import StepFailed
 from infra.model.base import Model
+from infra.model.fields import BACKUP_USER
 from infra.model.site import Host
 from infra.model.snapshot import SnapshotId
+from infra.planning.host_backup import program_text
 from infra.text import plain
 
-_PROGRAM = Path(__file__).with_name("host_report.py")
 _TIMEOUT = 180
 Sentence = Annotated[str, StringConstraints(max_length=1_000)]
 
@@ -35,7 +36,7 @@ HostsId = Annotated[SnapshotId, AfterValidator(_a_moment)]
 
 
 class HostReport(Model):
-    """What infra/backup/host_report.py says."""
+    """What infra/backup/host_requests.py says."""
 
     fresh: HostsId | None = Field(description="The snapshot that was just made.")
     fresh_error: Sentence = Field(description="Why there is none.")
@@ -51,10 +52,6 @@ class HostReport(Model):
     now: AwareDatetime = Field(description="The host's clock, UTC.")
 
 
-def backup_folder(host: Host) -> str:
-    return f"/home/{host.admin}/backups/headscale"
-
-
 def ask(session: Session, host: Host) -> HostReport:
     """Have a fresh snapshot made and list what is there; one round trip.
 
@@ -62,8 +59,8 @@ def ask(session: Session, host: Host) -> HostReport:
     answer is none.
     """
     step = "asking for a fresh snapshot"
-    command = session.as_root(f"python3 -I - {backup_folder(host)}")
-    answer = session.check(step, command, stdin=_PROGRAM.read_bytes(), timeout=_TIMEOUT)
+    command, stdin = _request(session, host, "report")
+    answer = session.check(step, command, stdin=stdin, timeout=_TIMEOUT)
     try:
         return HostReport.model_validate_json(answer)
     except ValidationError as error:
@@ -78,13 +75,24 @@ def fetch(session: Session, host: Host, snapshot: SnapshotId, folder: Path) -> i
 
     Raises StepFailed beyond MAX_ARCHIVE bytes, or when the host can't read it.
     """
-    command = session.as_root(f"cat {backup_folder(host)}/{snapshot}.tar")
+    step = f"fetching snapshot {snapshot}"
+    command, stdin = _request(session, host, f"fetch {snapshot}")
     target = folder / ARCHIVE
     target.touch(mode=0o600)
     with target.open("wb") as stream:
-        for chunk in session.receive(f"fetching snapshot {snapshot}", command, MAX_ARCHIVE):
+        for chunk in session.receive(step, command, MAX_ARCHIVE, stdin):
             stream.write(chunk)
     return target.stat().st_size
+
+
+def _request(session: Session, host: Host, request: str) -> tuple[str, bytes]:
+    """A request's command and standard input.
+
+    The backup's account has the program already and says but the request; the admin brings it.
+    """
+    if session.login.user == BACKUP_USER:
+        return request, b""
+    return session.as_root(f"python3 -IS - {request}"), program_text(host).encode()
 
 
 def sidecar_problems(report: HostReport, interval_minutes: int, now: datetime) -> list[str]:

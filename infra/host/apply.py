@@ -4,7 +4,7 @@ from infra.access.login import Login
 from infra.access.session import Session
 from infra.host.guard import REVERT_SECONDS, guarded
 from infra.host.scripts import script_of
-from infra.model.host import HardenSshd, HostChange, SetAdmin, SetFirewall
+from infra.model.host import HardenSshd, HostChange, SetAdmin, SetBackupAccount, SetFirewall
 
 #: Seconds: packages come from the network, and apt may wait for another's lock.
 LONGEST = 900
@@ -25,10 +25,13 @@ def apply_change(session: Session, change: HostChange, admin: Login) -> None:
 
 
 def _may_lock_out(change: HostChange, session: Session, admin: Login) -> bool:
-    """The admin's own keys can too, unless the first user is still there to mend them."""
+    """The admin's own keys can too, unless the first user is still there to mend them.
+
+    So can the backup's account: a rule of sudo's comes with it, and the admin becomes root by sudo.
+    """
     if isinstance(change, SetAdmin):
         return session.login.user == admin.user
-    return isinstance(change, HardenSshd | SetFirewall)
+    return isinstance(change, HardenSshd | SetFirewall | SetBackupAccount)
 
 
 def _run(session: Session, change: HostChange, seconds: int) -> None:

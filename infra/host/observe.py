@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from infra.access.session import Session
 from infra.errors import StepFailed
+from infra.model.fields import BACKUP_USER
 from infra.model.observation import Observation, ObserveRequest
 from infra.planning.host import MANAGED_FILES, MODES, PACKAGES
 from infra.planning.host_access import SSHD_ASKED
@@ -61,6 +62,7 @@ def facts_program(request: ObserveRequest) -> bytes:
     asked = {
         "packages": PACKAGES,
         "files": MANAGED_FILES,
+        "backup": BACKUP_USER,
         "sshd": SSHD_ASKED,
         "sysctls": tuple(SYSCTLS),
         "modes": tuple(MODES),

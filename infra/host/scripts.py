@@ -2,12 +2,14 @@
 
 from shlex import quote
 
+from infra.host.backup_script import backup_account
 from infra.model.host import (
     Configure,
     HardenSshd,
     HostChange,
     RemovePackages,
     SetAdmin,
+    SetBackupAccount,
     SetFirewall,
     SetModes,
     SetTimezone,
@@ -32,13 +34,15 @@ done
 """
 
 
-def script_of(change: HostChange) -> str:
+def script_of(change: HostChange) -> str:  # noqa: C901 - a table, whose gaps mypy sees
     """The script that makes this change; run twice, it ends in the same state."""
     match change:
         case SetTimezone():
             return _HEAD + timezone(change.timezone)
         case SetAdmin():
             return _HEAD + admin(change)
+        case SetBackupAccount():
+            return _HEAD + backup_account(change)
         case HardenSshd():
             return _HEAD + sshd(change)
         case SetFirewall():

@@ -59,9 +59,15 @@ Address = Annotated[
 ]
 
 
+#: On a host; whom the site's backup_keys let in, for fetching snapshots and nothing else.
+BACKUP_USER = "meshkeeper-backup"
+
+
 def not_root(user: str) -> str:
     if user == "root":
         raise ValueError("refused by sshd once the host is provisioned; write such as linuxuser")
+    if user == BACKUP_USER:
+        raise ValueError("the account of the backup's keys; write such as linuxuser")
     return user
 
 

@@ -90,11 +90,13 @@ class HostState(Model):
     os_version: Text = Field(description="`VERSION_ID` of /etc/os-release.")
     packages: dict[Text, Text] = Field(description="Installed version of those asked for.")
     admin: Account | None
+    backup: Account | None = Field(description="Who may only fetch snapshots.")
     sshd: Annotated[dict[Text, Lines], AfterValidator(_with_ports)] = Field(
         description="Effective settings for root and the admin from outside, as `sshd -T -C` "
         "prints them; where the two differ, both."
     )
     files: dict[Text, FileContent] = Field(description="Text of those asked for that exist.")
+    loose: Lines = Field(description="Files of those that others than root may change or replace.")
     timezone: Text
     enabled: Lines = Field(description="Units that start at boot.")
     firewall: Firewall
@@ -155,6 +157,15 @@ class SetAdmin(Change):
     sudoers: str = Field(description="Text of the sudo drop-in.")
 
 
+class SetBackupAccount(Change):
+    """Make or repair the account that can only fetch snapshots; without keys: remove it."""
+
+    kind: Literal["backup"] = "backup"
+    authorized_keys: str = Field(default="", description="Text of the file, with its options.")
+    program: str = Field(default="", description="Text of its login shell and forced command.")
+    sudoers: str = Field(default="", description="Text of its sudo drop-in.")
+
+
 class HardenSshd(Change):
     kind: Literal["sshd"] = "sshd"
     drop_in: str
@@ -170,7 +181,14 @@ class SetFirewall(Change):
 
 
 HostChange = Annotated[
-    RemovePackages | SetTimezone | SetAdmin | HardenSshd | SetFirewall | Configure | SetModes,
+    RemovePackages
+    | SetTimezone
+    | SetAdmin
+    | SetBackupAccount
+    | HardenSshd
+    | SetFirewall
+    | Configure
+    | SetModes,
     Field(discriminator="kind"),
 ]
 

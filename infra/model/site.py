@@ -75,6 +75,12 @@ class Host(Model):
         description="Public SSH keys that may log in as the admin.",
         examples=[["ssh-ed25519 AAAA… you@home"]],
     )
+    backup_keys: tuple[PublicKey, ...] = Field(
+        default=(),
+        description="Public SSH keys that can do nothing but fetch snapshots, for the hourly "
+        "backup; none: it logs in as the admin.",
+        examples=[["ssh-ed25519 AAAA… backup@home"]],
+    )
     host_key: Fingerprint | None = Field(
         default=None, description="The host key's fingerprint, as the provider shows it."
     )

@@ -58,6 +58,17 @@ def _port_collisions(site: "Site") -> list[str]:
     ]
 
 
+def _backup_keys_of_admins(site: "Site") -> list[str]:
+    """One that is both would open everything from the machine where it lies unguarded."""
+    return [
+        f"hosts.{name}.backup_keys[{number}]: this key is in admin_keys, too, and may do anything; "
+        "make another with ssh-keygen -N ''"
+        for name, host in site.hosts.items()
+        for number, key in enumerate(host.backup_keys)
+        if key.split()[:2] in [admin.split()[:2] for admin in host.admin_keys]
+    ]
+
+
 class Rule(NamedTuple):
     """How parts of a site go together; `reads` are their paths, `*` for any name."""
 
@@ -82,5 +93,9 @@ RULES = (
     Rule(
         (("hosts", "*", "port"), _HEADSCALE_HOST, _CADDY_HOST),
         _port_collisions,
+    ),
+    Rule(
+        (("hosts", "*", "admin_keys"), ("hosts", "*", "backup_keys")),
+        _backup_keys_of_admins,
     ),
 )

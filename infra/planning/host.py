@@ -13,7 +13,7 @@ from infra.model.host import (
 )
 from infra.model.plan import Plan
 from infra.model.site import Host
-from infra.planning import host_access, host_firewall, host_services
+from infra.planning import host_access, host_backup, host_firewall, host_services
 
 #: They listen on the network, or send passwords over it, and no site needs them.
 NEEDLESS_PACKAGES = (
@@ -30,7 +30,12 @@ NEEDLESS_PACKAGES = (
     "xinetd",
 )
 PACKAGES = (*host_services.PACKAGES, *NEEDLESS_PACKAGES)
-MANAGED_FILES = (*host_access.FILES, *host_firewall.UFW_BLOCKS, *host_services.FILES)
+MANAGED_FILES = (
+    *host_access.FILES,
+    *host_backup.FILES,
+    *host_firewall.UFW_BLOCKS,
+    *host_services.FILES,
+)
 #: The most that others may do with root's files; as Debian and OpenSSH deliver them.
 MODES = {
     "/etc/gshadow": 0o640,
@@ -66,6 +71,7 @@ def plan_host(
         *host_services.plan_service(host_services.base(), state),
         *_timezone(host, state),
         *host_access.plan_admin(host, state),
+        *host_backup.plan_backup_account(host, state),
         *host_access.plan_sshd(state),
         *host_firewall.plan_firewall(name, host, ports, state),
         *host_services.plan_services(host, state),

@@ -5,8 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from infra.access.restic import Repository
 from infra.backup.report import snapshot_time
 from infra.backup.store import site_repository, snapshot_id, tags
 from infra.model.anchor import Anchor
+from tests.integration.files import replaced
 
 BACKUPS = "/home/linuxuser/backups/headscale"
 #: A run in a process of its own, so that killing it kills the flow and not the worker.
@@ -159,16 +159,6 @@ def test_a_host_that_does_not_answer_leaves_a_report_of_what_is_stored(mesh: Lab
     assert report["if_data_is_damaged"] is None
     assert report["if_host_is_lost"]["id"] == known["newest_verified"]
     assert report["kept"] >= 1
-
-
-@contextmanager
-def replaced(path: Path, content: str) -> Iterator[None]:
-    before = path.read_text()
-    path.write_text(content)
-    try:
-        yield
-    finally:
-        path.write_text(before)
 
 
 def test_a_wrong_password_could_not_run(mesh: Lab) -> None:

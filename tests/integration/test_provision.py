@@ -94,6 +94,7 @@ def provisioned(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         address=delivered.address,
         host_key=delivered.fingerprint,
         admin_keys=(ensure_ssh_key(key),),
+        backup_keys=(ensure_ssh_key(folder / "backup_ed25519"),),
         timezone="Europe/Berlin",
     )
     target = target_for(lab, host, folder)
@@ -110,7 +111,7 @@ def test_a_run_that_dies_between_two_items_is_finished_by_the_next(provisioned) 
     assert first == tuple(
         f"host.{item}"
         for item in (
-            "packages", "timezone", "admin", "sshd", "firewall",
+            "packages", "timezone", "admin", "backup", "sshd", "firewall",
             "fail2ban", "upgrades", "journald", "sysctl", "docker",
         )
     )  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 
 from deployments.cli import machine_checks, site_checks
 from deployments.cli.main import main
+from deployments.lab.keys import ensure_ssh_key
 from infra.access import restic
 from infra.access.anchor import save_anchor
 from infra.model.anchor import Anchor, VerifiedSnapshot
@@ -161,3 +162,25 @@ def test_a_new_repository_is_in_order_and_a_vanished_one_is_not(
     verified = VerifiedSnapshot(id="20261123T120000Z", created_at=NOON, facts=FACTS)
     save_anchor(load_settings(fresh_site), "cronova.dev", Anchor(last_verified=verified))
     assert "Is its disk mounted" in str(doctor(fresh_site, capsys)["repository"]["todo"])
+
+
+def test_the_backups_key_must_be_there_be_private_and_be_declared(
+    fresh_site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, other = (fresh_site.parent / name for name in ("backup_ed25519", "other_ed25519"))
+    assert "backup key of vps" not in doctor(fresh_site, capsys)
+    declared = f"backup_keys: [{ensure_ssh_key(key)}]"
+    fresh_site.write_text(fresh_site.read_text().replace("backup_keys: []", declared))
+
+    def todo(path: Path) -> str:
+        monkeypatch.setenv("MESHKEEPER_BACKUP_SSH_KEY", str(path))
+        return str(doctor(fresh_site, capsys)["backup key of vps"]["todo"])
+
+    unset = doctor(fresh_site, capsys)["backup key of vps"]["todo"]
+    assert "Name its file in MESHKEEPER_BACKUP_SSH_KEY" in str(unset)
+    assert todo(key) == ""
+    assert "ssh-keygen -N ''" in todo(fresh_site.parent / "gone")
+    public = " ".join(ensure_ssh_key(other).split()[:2])
+    assert todo(other) == f"Write it there: {public}"
+    key.chmod(0o644)
+    assert "chmod 600" in todo(key)

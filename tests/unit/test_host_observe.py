@@ -54,6 +54,15 @@ def test_files_are_seen_by_content_and_mode_but_data_is_not(tmp_path: Path) -> N
     }
 
 
+def test_a_file_is_loose_when_others_may_change_it_or_put_another_in_its_place(
+    tmp_path: Path,
+) -> None:
+    assert not system.is_loose("/etc/passwd")
+    shared = tmp_path / "keys"
+    shared.touch(mode=0o644)
+    assert system.is_loose(str(shared)), "everybody may write to /tmp"
+
+
 def test_a_held_package_is_there() -> None:
     listing = "ii  sudo 1.9\nhi  docker.io 26.1\nrc  nginx 1.26\n"
     assert system.installed(listing) == {"sudo": "1.9", "docker.io": "26.1"}

@@ -40,11 +40,13 @@ def in_order() -> dict[str, Any]:
         "packages": dict.fromkeys(set(PACKAGES) - set(NEEDLESS_PACKAGES), "1"),
         "admin": {"shell": "/bin/bash", "groups": ["sudo"], "authorized_keys": [KEY]},
         "sshd": {"port": ["22"], **sshd},
+        "backup": None,
         "files": {
             host_access.SUDOERS: host_access.sudoers_text(host.admin),
             host_access.SSHD_DROP_IN: host_access.sshd_text(),
             **dict.fromkeys(host_firewall.UFW_BLOCKS, f"# UFW's own\n{block}"),
         },
+        "loose": [],
         "timezone": "Etc/UTC",
         "enabled": [
             "apt-daily.timer",

@@ -13,10 +13,12 @@ from infra.model.host import (
     ManagedFile,
     RemovePackages,
     SetAdmin,
+    SetBackupAccount,
     SetFirewall,
     SetModes,
     SetTimezone,
 )
+from infra.planning.host_backup import BACKUP_HOME, BACKUP_KEYS
 
 SAID = {"item": "host.x", "summary": "…"}
 CHANGES: list[HostChange] = [
@@ -33,6 +35,8 @@ CHANGES: list[HostChange] = [
     ),
     RemovePackages(**SAID, packages=("rpcbind",)),
     SetModes(**SAID, modes={"/etc/shadow": 0o640}),
+    SetBackupAccount(**SAID),
+    SetBackupAccount(**SAID, authorized_keys="it's me\n", program="#!x\n", sudoers="x\n"),
 ]
 
 
@@ -48,6 +52,12 @@ def test_a_shell_can_read_the_script_of(change: HostChange) -> None:
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.kind)
 def test_a_script_stops_at_its_first_failure(change: HostChange) -> None:
     assert script_of(change).startswith("set -eu\n")
+
+
+def test_nobody_comes_in_before_what_binds_the_backups_keys_is_there() -> None:
+    made = script_of(CHANGES[-1])
+    assert made.strip().endswith(f"mv {BACKUP_KEYS}.new {BACKUP_KEYS}")
+    assert script_of(CHANGES[-2]).splitlines()[2] == f"rm -rf {BACKUP_HOME}"
 
 
 def test_a_shell_can_read_the_guard() -> None:

@@ -42,7 +42,7 @@ def test_the_labs_site_is_a_site_like_any_other(plan: LabPlan) -> None:
 def test_the_written_site_settings_and_secret_are_read_back(
     plan: LabPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("STATE_DIR", "SSH_KEY", "UI_PORT", "SITE"):
+    for name in ("STATE_DIR", "SSH_KEY", "BACKUP_SSH_KEY", "UI_PORT", "SITE"):
         monkeypatch.delenv(f"MESHKEEPER_{name}", raising=False)
     write_site(plan, DELIVERED)
     settings = load_settings(plan.site_file)
@@ -50,12 +50,13 @@ def test_the_written_site_settings_and_secret_are_read_back(
     assert settings.state == plan.state
     assert settings.ui_port == plan.ui_port
     assert settings.ssh_key == plan.ssh_key
+    assert settings.backup_ssh_key == plan.backup_ssh_key
     assert len(read_secret(settings, site.backup.password).get_secret_value()) >= 32
 
 
 def test_writing_again_keeps_key_and_password(plan: LabPlan) -> None:
     write_site(plan, DELIVERED)
-    files = [plan.ssh_key, plan.state / "secrets.yaml", plan.site_file]
+    files = [plan.ssh_key, plan.backup_ssh_key, plan.state / "secrets.yaml", plan.site_file]
     before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in files]
     write_site(plan, DELIVERED)
     assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in files] == before
@@ -63,5 +64,5 @@ def test_writing_again_keeps_key_and_password(plan: LabPlan) -> None:
 
 def test_secrets_of_the_lab_are_for_their_owner_only(plan: LabPlan) -> None:
     write_site(plan, DELIVERED)
-    for path in (plan.ssh_key, plan.state / "secrets.yaml"):
+    for path in (plan.ssh_key, plan.backup_ssh_key, plan.state / "secrets.yaml"):
         assert path.stat().st_mode & 0o077 == 0

@@ -71,6 +71,16 @@ def file_mode(path: str) -> dict[str, Any] | None:
     return {"mode": stat.S_IMODE(entry.st_mode), "owner": owner}
 
 
+def is_loose(path: str) -> bool:
+    """Whether others than root may change it, or put another in its place."""
+    while path != "/":
+        entry = os.stat(path)
+        if entry.st_uid or entry.st_mode & 0o002 or (entry.st_gid and entry.st_mode & 0o020):
+            return True
+        path = os.path.dirname(path)
+    return False
+
+
 def account(name: str) -> dict[str, Any] | None:
     try:
         user = pwd.getpwnam(name)

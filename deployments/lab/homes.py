@@ -48,7 +48,8 @@ def router_part(plan: LabPlan, resident: str) -> Part:
         options={
             "init": True,
             "cap_add": ["NET_ADMIN"],
-            "sysctls": {"net.ipv4.ip_forward": "1"},
+            # Docker turns IPv6 off where its networks have none: link-local, neighbours do.
+            "sysctls": {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.disable_ipv6": "0"},
         },
     )
 

@@ -98,6 +98,7 @@ def vps_part(order: Order) -> Part:
             "cap_drop": ["SYS_RESOURCE", "SYS_TIME"],
             "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
             "cgroupns": "private",
+            "sysctls": {"net.ipv6.conf.all.disable_ipv6": "0"},
             "tmpfs": {"/run": "", "/tmp": ""},  # noqa: S108 - a machine's own
             "volumes": {**volumes, **_resolver_file(order)},
             "environment": {"container": "docker"},

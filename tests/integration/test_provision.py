@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 import paramiko
@@ -49,6 +50,29 @@ import fcntl, sys, time
 lock = open(sys.argv[1], "w")
 fcntl.lockf(lock, fcntl.LOCK_EX)
 time.sleep({SEVERAL_SECONDS})
+"""
+#: Ends with REFUSED when the answer is ICMP's "port unreachable".
+REFUSED = 5
+DATAGRAM = f"""\
+import socket, sys
+sender = socket.socket(type=socket.SOCK_DGRAM)
+sender.settimeout(2)
+sender.connect((sys.argv[1], int(sys.argv[2])))
+try:
+    sender.send(b"?")
+    sender.recv(1)
+except ConnectionRefusedError:
+    sys.exit({REFUSED})
+"""
+#: How often the undeclared port was asked until there was enough, and how often it answered.
+PROBES = """
+rm -f /tmp/enough; asked=0; got_in=0
+until [ -e /tmp/enough ]; do
+    asked=$((asked + 1))
+    curl -sf --max-time 0.3 http://{}:8081/ >/dev/null && got_in=$((got_in + 1))
+    sleep 0.05
+done
+echo $asked $got_in >/tmp/probes
 """
 #: The addresses that fail2ban has banned from SSH.
 BANNED = ("nft", "list", "set", "inet", "f2b-table", "addr-set-sshd")
@@ -155,22 +179,43 @@ def test_only_declared_ports_of_containers_can_be_reached(lab: Lab, provisioned)
         "docker", "inspect", "-f", "{{.NetworkSettings.IPAddress}}", "undeclared"
     ).strip()
     neighbour.check("ip", "route", "replace", f"{inside}/32", "via", vps.address)
-    undeclared = (f"http://{vps.address}:8081/", f"http://{inside}:8080/")
+    six = f"[{link_local(vps)}%25{way_out(neighbour, vps)}]"
+    declared = (f"http://{vps.address}/", f"http://{six}/")
+    undeclared = (
+        f"http://{vps.address}:8081/",
+        f"http://{inside}:8080/",
+        f"http://{six}:8081/",
+    )
 
-    assert fetched(lab.observer, f"http://{vps.address}/")
-    assert fetched(neighbour, f"http://{vps.address}/")
-    for url in undeclared:
-        assert not fetched(neighbour, url)
+    assert fetched(lab.observer, declared[0])
+    assert reached_of(neighbour, *declared, *undeclared) == declared
     vps.check("systemctl", "restart", "docker")
     vps.check("ufw", "reload")
-    for url in undeclared:
-        assert not fetched(neighbour, url)
-    assert fetched(neighbour, f"http://{vps.address}/")
+    assert reached_of(neighbour, *declared, *undeclared) == declared
     # The probes can tell: without our rules the same ones get through.
-    vps.check("iptables", "-I", "DOCKER-USER", "-j", "RETURN")
-    assert all(fetched(neighbour, url) for url in undeclared)
-    vps.check("iptables", "-D", "DOCKER-USER", "-j", "RETURN")
+    opened = (("iptables", "DOCKER-USER", "RETURN"), ("ip6tables", "INPUT", "ACCEPT"))
+    for tables, chain, verdict in opened:
+        vps.check(tables, "-I", chain, "-j", verdict)
+    assert reached_of(neighbour, *undeclared) == undeclared
+    for tables, chain, verdict in opened:
+        vps.check(tables, "-D", chain, "-j", verdict)
     assert require_in_order(provisioned.target).plan.empty
+
+
+def test_an_undeclared_udp_port_answers_nobody(lab: Lab, provisioned) -> None:
+    """Nobody listens there, so a packet that gets through comes back as `refused`."""
+    vps, neighbour = provisioned.machine, vps_neighbour(lab)
+    containers(lab, provisioned.target, datagrams="8083/udp")
+    to_the_host, to_a_container = (vps.address, 8084), (vps.address, 8083)
+    assert not got_through(neighbour, *to_the_host)
+    assert not got_through(neighbour, *to_a_container)
+    opened = (("INPUT", "ACCEPT"), ("DOCKER-USER", "RETURN"))
+    for chain, verdict in opened:
+        vps.check("iptables", "-I", chain, "-j", verdict)
+    assert got_through(neighbour, *to_the_host)
+    assert got_through(neighbour, *to_a_container)
+    for chain, verdict in opened:
+        vps.check("iptables", "-D", chain, "-j", verdict)
 
 
 def test_a_port_opened_by_hand_is_shown_and_closed_where_the_site_file_says_so(
@@ -434,6 +479,27 @@ def test_a_host_that_reboots_in_that_minute_takes_the_change_back(provisioned) -
     wait_until_taken_back(target)
 
 
+def test_no_undeclared_port_leaks_while_the_host_reboots(lab: Lab, provisioned) -> None:
+    """Docker starts its containers, and publishes them, when UFW has long been there."""
+    vps, neighbour = provisioned.machine, vps_neighbour(lab)
+    vps.check("docker", "rm", "--force", "declared", "undeclared")
+    containers(lab, provisioned.target, declared=80, undeclared=8081)
+    vps.check("docker", "update", "--restart", "always", "declared", "undeclared")
+    probes = Thread(target=neighbour.run, args=("sh", "-c", PROBES.format(vps.address)))
+    probes.start()
+    vps.container.kill()
+    vps.container.start()
+    assert within(60, lambda: fetched(neighbour, f"http://{vps.address}/"))
+    assert within(10, lambda: vps.run("docker", "port", "undeclared").stdout != "")
+    time.sleep(2)
+    neighbour.check("touch", "/tmp/enough")
+    probes.join()
+    asked, got_in = neighbour.check("cat", "/tmp/probes").split()
+    assert int(asked) > 10
+    assert got_in == "0"
+    require_in_order(provisioned.target)
+
+
 def test_a_wrong_fingerprint_stops_everything(lab: Lab, bare_host) -> None:
     delivered = bare_host("stranger")
     host = Host(
@@ -517,13 +583,36 @@ def fetched(machine: Machine, url: str) -> bool:
     return machine.run("curl", "-sf", "--max-time", "2", url).status == 0
 
 
-def containers(lab: Lab, target: Target, **ports: int) -> None:
+def reached_of(machine: Machine, *urls: str) -> tuple[str, ...]:
+    return tuple(url for url in urls if fetched(machine, url))
+
+
+def link_local(machine: Machine) -> str:
+    """Its IPv6 address on its own link."""
+    listed = machine.check("ip", "-6", "-o", "addr", "show", "dev", "eth0", "scope", "link")
+    return listed.split()[3].partition("/")[0]
+
+
+def way_out(machine: Machine, to: Machine) -> str:
+    """The interface from which `machine` reaches the other."""
+    words = machine.check("ip", "-o", "route", "get", to.address).split()
+    return words[words.index("dev") + 1]
+
+
+def got_through(machine: Machine, address: str, port: int) -> bool:
+    """Whether a datagram to a port on which nobody listens is refused, and not dropped."""
+    return machine.run("python3", "-c", DATAGRAM, address, str(port)).status == REFUSED
+
+
+def containers(lab: Lab, target: Target, **ports: int | str) -> None:
     """Containers that answer on port 8080, each published on all addresses."""
     with way_in(target) as session:
         archive = lab.engine.images.get(CADDY).save(named=CADDY)
         session.send("load", session.as_root("docker load"), archive)
         for name, port in ports.items():
-            publish = f"docker run -d --name {name} -p 0.0.0.0:{port}:8080 {CADDY}"
+            number, _, protocol = str(port).partition("/")
+            published = f"{number}:8080/{protocol or 'tcp'}"
+            publish = f"docker run -d --name {name} -p {published} {CADDY}"
             session.check("run", session.as_root(f"{publish} caddy respond --listen :8080 hello"))
 
 

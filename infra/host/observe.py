@@ -10,9 +10,9 @@ from infra.access.session import Session
 from infra.errors import StepFailed
 from infra.model.fields import BACKUP_USER
 from infra.model.observation import Observation, ObserveRequest
-from infra.planning.host import MANAGED_FILES, MODES, PACKAGES
+from infra.planning.host import MANAGED_FILES, MODES, PACKAGES, SYSCTLS
 from infra.planning.host_access import SSHD_ASKED
-from infra.planning.host_services import SYSCTLS
+from infra.planning.host_kernel import SWAP_FILE
 
 ANSWER_LIMIT = 2 * 1024 * 1024
 #: Of infra.host.facts; each uses only those before it.
@@ -64,7 +64,8 @@ def facts_program(request: ObserveRequest) -> bytes:
         "files": MANAGED_FILES,
         "backup": BACKUP_USER,
         "sshd": SSHD_ASKED,
-        "sysctls": tuple(SYSCTLS),
+        "sysctls": SYSCTLS,
+        "swap_file": SWAP_FILE,
         "modes": tuple(MODES),
         **request.model_dump(mode="json"),
     }

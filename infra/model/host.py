@@ -61,6 +61,10 @@ class Machine(Model):
     cores: Annotated[float, Field(ge=0, le=10_000)]
     disk_bytes: Amount
     disk_free_bytes: Amount
+    filesystem: Text = Field(description="Of `/`.")
+    settable: Annotated[tuple[Literal["swap", "time", "kernel"], ...], Field(max_length=3)] = Field(
+        description="What of these its root may change."
+    )
     kernel: Text
     virtualisation: Text = Field(description="`docker`, … for a container; `vm`; `none`.")
     provider: Text = Field(description="As the machine's firmware tells it; empty: unknown.")
@@ -107,6 +111,9 @@ class HostState(Model):
         max_length=100, description="By item: the digest of the configuration that went live last."
     )
     sysctl: dict[Text, Text] = Field(max_length=100, description="Of those asked for.")
+    swaps: dict[Text, Amount] = Field(max_length=100, description="Active areas: path to bytes.")
+    swap_file_bytes: Amount = Field(description="Of our file on the disk, and its unfinished one.")
+    clock_set: bool = Field(description="By systemd-timesyncd, since the boot.")
     modes: dict[Text, FileMode] = Field(max_length=100, description="Of those that exist.")
     peer: IPv4Address | IPv6Address | None = Field(
         description="The address from which we come, as the host sees it."

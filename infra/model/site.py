@@ -103,6 +103,10 @@ class Host(Model):
         description="When it may reboot after security updates that need it, in its time zone; "
         "null: never by itself.",
     )
+    swap_mb: Megabytes | None = Field(
+        default=1024,
+        description="Swap in MiB, as a file, unless the host has as much of another kind; null: none.",
+    )
     docker: Docker = Docker()
 
 

@@ -13,7 +13,7 @@ from infra.model.host import (
 )
 from infra.model.plan import Plan
 from infra.model.site import Host
-from infra.planning import host_access, host_backup, host_firewall, host_services
+from infra.planning import host_access, host_backup, host_firewall, host_kernel, host_services
 
 #: They listen on the network, or send passwords over it, and no site needs them.
 NEEDLESS_PACKAGES = (
@@ -29,13 +29,15 @@ NEEDLESS_PACKAGES = (
     "tftpd-hpa",
     "xinetd",
 )
-PACKAGES = (*host_services.PACKAGES, *NEEDLESS_PACKAGES)
+PACKAGES = (*host_services.PACKAGES, *host_kernel.PACKAGES, *NEEDLESS_PACKAGES)
 MANAGED_FILES = (
     *host_access.FILES,
     *host_backup.FILES,
     *host_firewall.UFW_BLOCKS,
     *host_services.FILES,
+    *host_kernel.FILES,
 )
+SYSCTLS = (*host_services.SYSCTLS, *host_kernel.SETTINGS)
 #: The most that others may do with root's files; as Debian and OpenSSH deliver them.
 MODES = {
     "/etc/gshadow": 0o640,
@@ -46,6 +48,7 @@ MODES = {
     "/etc/ssh/sshd_config": 0o644,
     "/etc/sudoers": 0o440,
     "/root": 0o700,
+    host_kernel.SWAP_FILE: 0o600,
 }
 #: Seconds. Certificates and logins bear more, schedules and logs are read side by side.
 CLOCK_TOLERANCE = 5
@@ -75,11 +78,16 @@ def plan_host(
         *host_access.plan_sshd(state),
         *host_firewall.plan_firewall(name, host, ports, state),
         *host_services.plan_services(host, state),
+        *host_kernel.plan_kernel(name, host, state),
         *_needless(state),
         *_modes(state),
         *host_services.plan_service(host_services.docker(host.docker), state),
     )
-    notes = (*host_firewall.firewall_notes(host, ports, state), *_clock_notes(state))
+    notes = (
+        *host_firewall.firewall_notes(host, ports, state),
+        *host_kernel.kernel_notes(name, host, state),
+        *_clock_notes(state),
+    )
     return Plan(target=name, changes=changes, notes=notes)
 
 

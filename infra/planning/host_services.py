@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from infra.model.host import Configure, HostState, ManagedFile
@@ -27,7 +27,7 @@ PACKAGES = (
     "unattended-upgrades",
 )
 
-_NOTE = "meshkeeper's: what is changed here by hand is put back.\n"
+NOTE = "meshkeeper's: what is changed here by hand is put back.\n"
 _UPGRADE, _FALSE = "Unattended-Upgrade", '"false"'
 #: No route is taken from strangers, none is told to them. Source: Debian's and the CIS guide's lists.
 SYSCTLS = {
@@ -107,7 +107,7 @@ def fail2ban(state: HostState) -> Service:
     ours = [str(state.peer)] if state.peer else []
     # Aggressive: with passwords off, the normal mode counts only users that do not exist.
     jail = (
-        f"# {_NOTE}[DEFAULT]\n"
+        f"# {NOTE}[DEFAULT]\n"
         f"ignoreip = {' '.join(['127.0.0.1/8', '::1', *ours])}\n"
         "banaction = nftables\n[sshd]\nenabled = true\nbackend = systemd\nmode = aggressive\n"
         f"port = {ports}\nmaxretry = 3\nfindtime = 10m\nbantime = 1h\n"
@@ -126,7 +126,7 @@ def upgrades(host: Host) -> Service:
     """Security updates each day; a reboot only in the window, and only where one needs it."""
     automatic = f'"true";\n{_UPGRADE}::Automatic-Reboot-Time "{host.reboot_at}"'
     text = (
-        f"// {_NOTE}"
+        f"// {NOTE}"
         'APT::Periodic::Update-Package-Lists "1";\n'
         'APT::Periodic::Unattended-Upgrade "1";\n'
         f'{_UPGRADE}::Remove-Unused-Dependencies "true";\n'
@@ -149,7 +149,7 @@ def upgrades(host: Host) -> Service:
 
 def journald() -> Service:
     """The journal outlives a reboot, and can't fill the disk."""
-    text = f"# {_NOTE}[Journal]\nStorage=persistent\nSystemMaxUse=200M\nMaxRetentionSec=3month\n"
+    text = f"# {NOTE}[Journal]\nStorage=persistent\nSystemMaxUse=200M\nMaxRetentionSec=3month\n"
     return Service(
         "journald",
         "keep the journal over reboots, 200 MB of it at most",
@@ -161,14 +161,19 @@ def journald() -> Service:
 
 
 def sysctl() -> Service:
-    text = f"# {_NOTE}" + "".join(f"{key} = {value}\n" for key, value in SYSCTLS.items())
+    return sysctl_file("sysctl", "take no routes from strangers, and give none", SYSCTL, SYSCTLS)
+
+
+def sysctl_file(name: str, summary: str, path: str, settings: Mapping[str, str]) -> Service:
+    """Settings of the kernel, as it has them now and after each boot."""
+    text = f"# {NOTE}" + "".join(f"{key} = {value}\n" for key, value in settings.items())
     return Service(
-        "sysctl",
-        "take no routes from strangers, and give none",
+        name,
+        summary,
         (),
-        (ManagedFile(path=SYSCTL, text=text),),
-        f"/usr/lib/systemd/systemd-sysctl {SYSCTL}\n",
-        _differing_sysctls,
+        (ManagedFile(path=path, text=text),),
+        f"/usr/lib/systemd/systemd-sysctl {path}\n",
+        lambda state: _differing(settings, state),
     )
 
 
@@ -196,9 +201,9 @@ def _engine_is_not_live(state: HostState) -> str:
     return ""
 
 
-def _differing_sysctls(state: HostState) -> str:
+def _differing(settings: Mapping[str, str], state: HostState) -> str:
     # What this kernel does not have (no IPv6, say) can't be wrong.
-    differing = [key for key, value in SYSCTLS.items() if state.sysctl.get(key, value) != value]
+    differing = [key for key, value in settings.items() if state.sysctl.get(key, value) != value]
     return f"sets {', '.join(differing)}" if differing else ""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from infra.host.facts import system
+from infra.host.facts import machine, system
 from infra.host.observe import facts_program
 from infra.model.observation import FileState, Observation, ObserveRequest, StackQuery
 
@@ -106,3 +106,34 @@ def test_an_answer_of_another_shape_is_refused(change: dict[str, object], tmp_pa
         host["files"] = {"/etc/x": "y" * 70_000}
     with pytest.raises(ValidationError):
         Observation.model_validate_json(json.dumps(given))
+
+
+def status_of_root(capabilities: int) -> dict[str, str]:
+    return {"/proc/self/status": f"CapInh:\t0\nCapEff:\t{capabilities:016x}\nCapBnd:\t0\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "writable", "settable"),
+    [
+        (status_of_root(2**41 - 1), True, ["swap", "time", "kernel"]),
+        (status_of_root(2**41 - 1 - 2**21 - 2**25), True, ["kernel"]),
+        (status_of_root(2**41 - 1), False, ["swap", "time"]),
+        (status_of_root(2**41 - 1) | {"/run/systemd/container": "lxc\n"}, True, []),
+    ],
+    ids=["machine", "bound", "kernel read-only", "container"],
+)
+def test_what_root_may_change_is_seen_without_trying(
+    monkeypatch: pytest.MonkeyPatch, files: dict[str, str], writable: bool, settable: list[str]
+) -> None:
+    monkeypatch.setattr(machine, "read", lambda path: files.get(path, ""))
+    monkeypatch.setattr(machine.os, "access", lambda _path, _mode: writable)
+    assert machine.settable() == settable
+
+
+def test_swap_is_read_as_the_kernel_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = (
+        "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+        "/var/lib/meshkeeper/swapfile            file\t\t1048572\t\t0\t\t-2\n"
+    )
+    monkeypatch.setattr(system, "read", lambda _path: told)
+    assert system.swaps() == {"/var/lib/meshkeeper/swapfile": 2**30 - 4096}

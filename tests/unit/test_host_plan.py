@@ -11,7 +11,7 @@ from infra.errors import BadInput
 from infra.model.fields import PublishedPort
 from infra.model.host import HostState
 from infra.model.site import Host
-from infra.planning import host_access, host_firewall, host_services
+from infra.planning import host_access, host_firewall, host_kernel, host_services
 from infra.planning.host import NEEDLESS_PACKAGES, PACKAGES, plan_host
 
 CASES = sorted((Path(__file__).parents[1] / "cases/host").glob("*.json"))
@@ -22,8 +22,10 @@ PEER = "198.51.100.7"
 MACHINE = {
     "ram_bytes": 1 << 30,
     "cores": 1,
-    "disk_bytes": 1,
-    "disk_free_bytes": 1,
+    "disk_bytes": 32 << 30,
+    "disk_free_bytes": 20 << 30,
+    "filesystem": "ext4",
+    "settable": ["swap", "time", "kernel"],
     "kernel": "6",
     "virtualisation": "vm",
     "provider": "Vultr",
@@ -53,6 +55,8 @@ def in_order() -> dict[str, Any]:
             "apt-daily-upgrade.timer",
             "docker.service",
             "ssh.service",
+            "systemd-timesyncd.service",
+            "var-lib-meshkeeper-swapfile.swap",
         ],
         "firewall": {
             "enabled": True,
@@ -64,9 +68,12 @@ def in_order() -> dict[str, Any]:
         },
         "engine": {"version": "26.1.5", "live_restore": True, "log_driver": "local"},
         "machine": MACHINE,
-        "running": ["fail2ban.service", "systemd-journald.service"],
+        "running": ["fail2ban.service", "systemd-journald.service", "systemd-timesyncd.service"],
         "applied": {},
-        "sysctl": dict(host_services.SYSCTLS),
+        "sysctl": host_services.SYSCTLS | host_kernel.SETTINGS,
+        "swaps": {host_kernel.SWAP_FILE: (1 << 30) - 4096},
+        "swap_file_bytes": 1 << 30,
+        "clock_set": True,
         "modes": {"/etc/shadow": {"mode": 0o640, "owner": "root"}},
         "peer": PEER,
     }
@@ -83,6 +90,8 @@ def services(host: Host, state: dict[str, Any]) -> list[host_services.Service]:
         host_services.upgrades(host),
         host_services.journald(),
         host_services.sysctl(),
+        host_kernel.settings(),
+        host_kernel.swap(1024),
         host_services.docker(host.docker),
     ]
 

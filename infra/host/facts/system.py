@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 WANTS = (
     "/etc/systemd/system/multi-user.target.wants",
+    "/etc/systemd/system/sysinit.target.wants",
+    "/etc/systemd/system/swap.target.wants",
     "/etc/systemd/system/timers.target.wants",
 )
 APPLIED = "/var/lib/meshkeeper/applied"
@@ -57,6 +59,22 @@ def running_services() -> list[str]:
 
 def sysctl(key: str) -> str:
     return read("/proc/sys/" + key.replace(".", "/")).strip()
+
+
+def swaps() -> dict[str, int]:
+    """Bytes of each area that the kernel swaps to."""
+    rows = [line.split() for line in read("/proc/swaps").splitlines()[1:]]
+    return {row[0]: int(row[2]) * 1024 for row in rows}
+
+
+def size_with_new(path: str) -> int:
+    """Bytes of a file, and of what a killed run left beside it."""
+    return sum(os.stat(p).st_size for p in (path, path + ".new") if os.path.isfile(p))
+
+
+def clock_set() -> bool:
+    """Whether systemd-timesyncd has set the clock since the boot."""
+    return os.path.exists("/run/systemd/timesync/synchronized")
 
 
 def file_mode(path: str) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 # Everything begins here. The scripts install what is missing and say what they install.
 .DEFAULT_GOAL := help
-.PHONY: help venv lab lab-down test check bench clean
+.PHONY: help venv lab lab-down test test-vm check bench clean
 
 PYTHON := .venv/bin/python
 BOOTSTRAP := deployments/bootstrap
@@ -29,13 +29,22 @@ test: ## the whole test suite, against a lab of its own
 	@$(WITH_DOCKER) $(PYTHON) -m infra.images ensure --all
 	@$(WITH_DOCKER) $(PYTHON) -m pytest tests
 
+test-vm: ## provision and reboot a machine with a kernel of its own (emulated: 10 to 20 minutes)
+	@$(BOOTSTRAP)/tools.sh qemu
+	@$(BOOTSTRAP)/venv.sh requirements-dev.lock
+	@$(BOOTSTRAP)/engine.sh
+	@$(WITH_DOCKER) $(PYTHON) -m infra.images ensure meshkeeper-lab/vm:1 python:3.13-slim-trixie
+	@$(WITH_DOCKER) $(PYTHON) -m pytest -sv tests/vm
+
 check: ## format, lint, types, unit tests: under a minute
 	@$(BOOTSTRAP)/venv.sh requirements-dev.lock
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@mkdir -p build
-	@$(PYTHON) -m pytest -qqq --collect-only tests >build/collected.log || { cat build/collected.log; exit 1; }
+	@for tests in tests tests/vm; do \
+		$(PYTHON) -m pytest -qqq --collect-only $$tests >build/collected.log || { cat build/collected.log; exit 1; }; \
+	done
 	@$(PYTHON) -m pytest -q tests/unit tests/cases
 
 bench: ## figures as ratios, taken on the running lab; written to build/bench.json

@@ -1,5 +1,6 @@
 #!/bin/sh
-# What the lab and the tests need from Debian; with `chromium`, the browser tests' browser too.
+# What the lab and the tests need from Debian; with `chromium` the browser tests' browser too, with
+# `qemu` the emulator of a machine with a kernel of its own.
 . "$(dirname "$0")/common.sh"
 
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
@@ -29,5 +30,6 @@ need iptables "the engine's networks" iptables
 need debootstrap "builds images where no registry answers" debootstrap debian-archive-keyring
 need ssh "logins by hand and key tools" openssh-client
 [ "${1:-}" != chromium ] || need chromium "opens the UI in the browser tests" chromium
+[ "${1:-}" != qemu ] || need qemu-system-x86_64 "emulates a machine with a kernel of its own" qemu-system-x86
 # Unquoted: it is a list.
 [ -z "$missing" ] || install $missing

@@ -7,7 +7,7 @@ import time
 from docker.errors import DockerException
 
 from infra.errors import CouldNotRun, MeshkeeperError
-from infra.images.catalog import CATALOG, LAB_IMAGES
+from infra.images.catalog import LAB_IMAGES, SUITE_IMAGES
 from infra.images.ensure import ensure_images
 from infra.images.tools import restic_path
 
@@ -26,7 +26,7 @@ def main() -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
-    names = list(CATALOG) if arguments.all else [*arguments.names]
+    names = list(SUITE_IMAGES) if arguments.all else [*arguments.names]
     names += LAB_IMAGES if arguments.lab else ()
     ids = ensure_images(names, _progress)
     restic_path()
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     ensure = parser.add_subparsers(required=True).add_parser("ensure", help="images, and restic")
     ensure.add_argument("names", nargs="*", metavar="NAME", help="as compose files name them")
     ensure.add_argument("--lab", action="store_true", help="all that a lab runs")
-    ensure.add_argument("--all", action="store_true", help="the whole catalog")
+    ensure.add_argument("--all", action="store_true", help="all that the test suite needs")
     return parser
 
 

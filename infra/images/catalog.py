@@ -22,6 +22,7 @@ PYTHON = "python:3.13-slim-trixie"
 CADDY = "caddy:2.11.4"
 TAILSCALE = "tailscale/tailscale:v1.102.3"
 LAB_HOST = "meshkeeper-lab/host:1"
+LAB_VM = "meshkeeper-lab/vm:1"
 LAB_NODE = "meshkeeper-lab/node:1"
 LAB_ACME = "meshkeeper-lab/pebble:2.8.0"
 LAB_RELAY = "meshkeeper-lab/derper:v1.102.3"
@@ -104,6 +105,7 @@ _SPECS = (
     ImageSpec(DEBIAN, DebianRoot("debian-trixie", {"Cmd": ["bash"], "Env": [PATH]})),
     ImageSpec(PYTHON, Dockerfile("python", needs=(DEBIAN,))),
     ImageSpec(LAB_HOST, Dockerfile("lab-host", needs=(DEBIAN,)), official=False),
+    ImageSpec(LAB_VM, Dockerfile("lab-vm", needs=(LAB_HOST,)), official=False),
     _tailscale(),
     ImageSpec(LAB_NODE, Dockerfile("lab-node", needs=(DEBIAN, TAILSCALE)), official=False),
     _headscale("0.29.2"),
@@ -114,5 +116,7 @@ _SPECS = (
 )
 
 CATALOG: Mapping[str, ImageSpec] = {spec.name: spec for spec in _SPECS}
+#: What the test suite needs. A virtual machine's content serves `make test-vm` alone.
+SUITE_IMAGES = tuple(name for name in CATALOG if name != LAB_VM)
 #: What a lab runs; the older headscale serves upgrade rehearsals and the drill's sabotages.
-LAB_IMAGES = tuple(name for name in CATALOG if name != "headscale/headscale:0.28.0")
+LAB_IMAGES = tuple(name for name in SUITE_IMAGES if name != "headscale/headscale:0.28.0")

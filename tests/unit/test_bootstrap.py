@@ -95,6 +95,12 @@ def test_what_is_missing_is_named_and_without_apt_that_is_all(tree: Tree) -> Non
     assert "no apt" in refused((code, said))
 
 
+def test_the_emulator_is_asked_for_by_what_needs_it_only(tree: Tree) -> None:
+    assert tree.run("tools.sh") == (0, "")
+    _, said = tree.run("tools.sh", "qemu")
+    assert "qemu-system-x86_64 is missing: emulates a machine with a kernel of its own" in said
+
+
 def test_what_is_missing_is_installed_from_debian(tree: Tree) -> None:
     (tree.root / "bin" / "chromium").unlink()
     tree.says("apt-get", f'echo "$@" >> {tree.root}/asked')

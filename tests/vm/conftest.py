@@ -29,6 +29,8 @@ from tests.conftest import free_port
 SSHD, DECLARED, UNDECLARED = 22, 80, 8081
 #: One static program: a web server, and an image without a registry.
 IMAGE = "tar -C /usr -c bin/busybox | docker import - probe >/dev/null"
+#: The first process of a container ends at SIGTERM only if it says so; systemd would wait for it.
+SERVE = "trap exit TERM; /bin/busybox httpd -f -p 8080 & wait"
 #: Seconds between logins while it boots.
 PAUSE = 5
 TIME_SERVER = "mk-vm-time"
@@ -59,6 +61,7 @@ class Host:
             time.sleep(PAUSE)
             try:
                 if self.run("cat /proc/sys/kernel/random/boot_id") != boot:
+                    self.run("systemctl is-system-running --wait")
                     tell("rebooted", began)
                     return
             except CouldNotRun:
@@ -148,7 +151,7 @@ def rebooted(provisioned: Provisioned) -> Host:
         host.run(
             f"docker inspect probe >/dev/null 2>&1 || {IMAGE}\n"
             f"docker run -d --name {name} --restart always -p 0.0.0.0:{port}:8080"
-            " probe /bin/busybox httpd -f -p 8080"
+            f" probe /bin/busybox sh -c '{SERVE}'"
         )
     host.reboot("systemctl reboot")
     return host

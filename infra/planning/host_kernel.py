@@ -158,10 +158,13 @@ def _no_swap() -> Service:
 
 
 def _swap_is_not_live(size: int, state: HostState) -> str:
-    active = state.swaps.get(SWAP_FILE, 0)
-    if not size - _SWAP_HEADER <= active <= size:
-        return f"makes it: {round(active / _MIB)} MiB are active now"
+    if not _is_active(size, state):
+        return f"makes it: {round(state.swaps.get(SWAP_FILE, 0) / _MIB)} MiB are active now"
     return "" if _SWAP_UNIT in state.enabled else "has it there after the next boot, too"
+
+
+def _is_active(size: int, state: HostState) -> bool:
+    return size - _SWAP_HEADER <= state.swaps.get(SWAP_FILE, 0) <= size
 
 
 def _has_enough(megabytes: int, state: HostState) -> bool:
@@ -173,6 +176,8 @@ def _has_enough(megabytes: int, state: HostState) -> bool:
 def _no_room(name: str, host: Host, state: HostState) -> str:
     """Why a swap file that is wanted can't be made on this disk, and what to do; or nothing."""
     if host.swap_mb is None or _has_enough(host.swap_mb, state):
+        return ""
+    if _is_active(host.swap_mb * _MIB, state):
         return ""
     if state.machine.filesystem not in SWAP_FILESYSTEMS:
         return (

@@ -108,6 +108,9 @@ class HostState(Model):
     )
     sysctl: dict[Text, Text] = Field(max_length=100, description="Of those asked for.")
     modes: dict[Text, FileMode] = Field(max_length=100, description="Of those that exist.")
+    unconfirmed: bool = Field(
+        description="Whether a guarded change waits to be confirmed, or is being taken back."
+    )
     peer: IPv4Address | IPv6Address | None = Field(
         description="The address from which we come, as the host sees it."
     )

@@ -79,7 +79,11 @@ def plan_host(
         *_modes(state),
         *host_services.plan_service(host_services.docker(host.docker), state),
     )
-    notes = (*host_firewall.firewall_notes(host, ports, state), *_clock_notes(state))
+    notes = (
+        *host_firewall.firewall_notes(host, ports, state),
+        *_clock_notes(state),
+        *_unconfirmed_notes(state),
+    )
     return Plan(target=name, changes=changes, notes=notes)
 
 
@@ -108,6 +112,14 @@ def _clock_notes(state: HostState) -> Iterable[str]:
     if abs(offset) > CLOCK_TOLERANCE:
         where = "ahead of" if offset > 0 else "behind"
         yield f"its clock is {abs(offset):.0f} s {where} ours: one of the two is wrong"
+
+
+def _unconfirmed_notes(state: HostState) -> Iterable[str]:
+    if state.unconfirmed:
+        yield (
+            "another run is at work on it, or died a moment ago: what that one changed last may be "
+            "taken back within a minute"
+        )
 
 
 def _modes(state: HostState) -> Iterable[SetModes]:

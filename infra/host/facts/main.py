@@ -19,6 +19,7 @@ from infra.host.facts.machine import machine_state
 from infra.host.facts.stacks import mesh_state, stack_state
 from infra.host.facts.system import (
     APPLIED,
+    GUARD_MARKS,
     WANTS,
     account,
     file_mode,
@@ -66,6 +67,7 @@ def main(request: dict[str, Any]) -> None:
         "applied": {item: read(os.path.join(APPLIED, item)) for item in listed(APPLIED)},
         "sysctl": {key: value for key in request["sysctls"] if (value := sysctl(key))},
         "modes": {path: mode for path in request["modes"] if (mode := file_mode(path))},
+        "unconfirmed": any(os.path.exists(mark) for mark in GUARD_MARKS),
         "peer": peer(),
     }
     machine["clock"] = time.time()

@@ -53,7 +53,7 @@ class Link:
 @contextmanager
 def link_to(upstream: str) -> Iterator[Link]:
     """A link to `upstream` (address:port) by a proxy process of our own, ended with the block."""
-    port = _free_port()
+    port = free_port()
     program = build_programs(TOXIPROXY) / "server"
     process = subprocess.Popen(
         [str(program), "-host", LOOPBACK, "-port", str(port)],
@@ -68,7 +68,8 @@ def link_to(upstream: str) -> Iterator[Link]:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback on which nobody listens."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])

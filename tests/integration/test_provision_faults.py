@@ -12,7 +12,7 @@ import pytest
 from deployments.lab.boot import Lab
 from deployments.lab.command import ask_meshkeeper
 from deployments.lab.keys import ensure_ssh_key
-from deployments.lab.link import Link, link_to
+from deployments.lab.link import Link, free_port, link_to
 from deployments.lab.machine import Machine
 from deployments.lab.site import write_site
 from deployments.lab.vps import HOST_KEY, Delivered
@@ -23,7 +23,6 @@ from infra.host.apply import apply_change
 from infra.host.provision import Target, look, require_in_order, way_in
 from infra.model.host import HostChange
 from infra.model.site import Host
-from tests.conftest import free_port
 from tests.integration.dying import MOMENTS, REVERT, provision, revert_soon
 from tests.integration.test_provision import target_for, within
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 import yaml
 
 from deployments.cli.schema import EXAMPLE
+from deployments.lab.link import free_port
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,6 @@ class ControlPlane:
     def pids(self) -> dict[str, int]:
         _, status = self.call("status")
         return {role: status[role] for role in ("server", "worker")}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")

@@ -1,22 +1,23 @@
 """`make bench`: the running lab measured, as ratios against the same work by bare tools."""
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from deployments.bench.bare import Bare
+from deployments.bench.host import distances, provisioning
 from deployments.bench.steps import backup_once
 from deployments.bench.timing import in_turn
 from deployments.lab.command import meshkeeper
 from deployments.lab.plan import LAB, ROOT
-from infra.errors import CouldNotRun, MeshkeeperError
+from infra.errors import BadInput, CouldNotRun, MeshkeeperError
 from infra.model.drill import CLIENT
 from infra.settings import load_settings
 from infra.site_file import load_site
@@ -26,8 +27,10 @@ OUTPUT = ROOT / "build" / "bench.json"
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m deployments.bench", description=__doc__)
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(FIGURES)}")
     try:
-        figures = measure()
+        figures = measure(parser.parse_args().figures or list(FIGURES))
     except MeshkeeperError as error:
         print(f"bench: {error}", file=sys.stderr)
         return error.exit_code
@@ -36,33 +39,35 @@ def main() -> int:
     return 0
 
 
-def measure() -> dict[str, Any]:
-    """All figures, printed as they come. Raises CouldNotRun where no lab is up."""
+def measure(wanted: list[str]) -> dict[str, Any]:
+    """These figures, printed as they come. Raises BadInput, and CouldNotRun where no lab is up."""
+    if unknown := set(wanted) - FIGURES.keys():
+        raise BadInput(
+            f"There is no figure {unknown.pop()!r}.", f"There are: {', '.join(FIGURES)}."
+        )
     if not LAB.site_file.exists():
         raise CouldNotRun("No lab is up.", "Run `make lab` first.")
-    settings = load_settings(LAB.site_file)
-    site = load_site(settings.site)
-    bare = Bare(settings, site)
-    ours = partial(backup_once, settings, site)
-    return {"plan": plan(bare), "backup": backup(ours, bare), "drill": drill()}
+    return {name: FIGURES[name]() for name in wanted}
 
 
-def plan(bare: Bare) -> dict[str, Any]:
+def plan() -> dict[str, Any]:
     """A no-change plan of the whole site, as a whole process, against `ssh HOST true`."""
     planned = meshkeeper(LAB, "plan")
     if planned["changes"]:
         raise CouldNotRun("The lab's plan is not empty.", "Run `make lab` first.")
     trips = planned["round_trips"]
-    pairs = in_turn(lambda: _whole_process("plan"), bare.login, RUNS)
-    print(f"plan, nothing to change, against `ssh HOST true`:  {pairs}, {trips} round trip")
-    return {**pairs.as_json(), "round_trips": trips}
+    print(f"plan, nothing to change ({trips} round trip), against `ssh HOST true`:")
+    return {**distances(_plan_of, RUNS), "round_trips": trips}
 
 
-def backup(ours: Callable[[], None], bare: Bare) -> dict[str, Any]:
+def backup() -> dict[str, Any]:
     """A backup's own steps against bare tools; the flow's run through Prefect comes on top.
 
     Both let restic keep its cache; ours applies the retention, too.
     """
+    settings = load_settings(LAB.site_file)
+    site = load_site(settings.site)
+    ours, bare = partial(backup_once, settings, site), Bare(settings, site)
     with tempfile.TemporaryDirectory() as folder:
         bare.prepare(Path(folder))
         pairs = in_turn(ours, bare.backup, 5)
@@ -93,13 +98,17 @@ def drill() -> dict[str, Any]:
     }
 
 
-def _whole_process(command: str) -> None:
+def _plan_of(site_file: Path) -> None:
+    """As a whole process, as a person starts it."""
     subprocess.run(
-        [Path(sys.executable).with_name("meshkeeper"), command, "--site", LAB.site_file],
+        [Path(sys.executable).with_name("meshkeeper"), "plan", "--site", site_file],
         check=True, stdin=subprocess.DEVNULL, capture_output=True,
         # As on any machine where Python may keep what it compiled.
         env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
     )  # fmt: skip
+
+
+FIGURES = {"provision": provisioning, "plan": plan, "backup": backup, "drill": drill}
 
 
 if __name__ == "__main__":

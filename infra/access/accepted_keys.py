@@ -9,11 +9,14 @@ import binascii
 import hashlib
 import threading
 from collections.abc import Callable, Iterable
+from socket import socket
 from typing import Any
 
-from paramiko import AuthenticationException, Message, PKey, Transport
+from paramiko import AuthenticationException, Channel, Message, PKey, Transport
 from paramiko.auth_handler import AuthHandler
 from paramiko.common import MSG_USERAUTH_INFO_REQUEST, cMSG_USERAUTH_REQUEST
+
+from infra.access.silence import WatchedTransport
 
 #: Its number means another thing in another method (RFC 4252 and RFC 4256).
 MSG_USERAUTH_PK_OK = MSG_USERAUTH_INFO_REQUEST
@@ -32,9 +35,9 @@ class AskedKeys:
         self._unasked = list(keys)
         self.refused: str | None = None
 
-    def transport(self, *arguments: Any, **options: Any) -> Transport:
+    def transport(self, sock: socket | Channel, **options: Any) -> WatchedTransport:
         """A transport that asks before it logs in: a `transport_factory` of paramiko's client."""
-        return _AskingTransport(self, *arguments, **options)
+        return _AskingTransport(self, sock, **options)
 
     def ask(self, transport: Transport, user: str) -> None:
         """Ask for those that were not asked for yet. Raises SSHException without an answer."""
@@ -51,11 +54,11 @@ def called(key: str) -> str:
     return f"{comment} (SHA256:{digest})" if comment else f"SHA256:{digest}"
 
 
-class _AskingTransport(Transport):
+class _AskingTransport(WatchedTransport):
     """paramiko's client logs in only after it has checked the host key: that is when we ask."""
 
-    def __init__(self, asked: AskedKeys, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, asked: AskedKeys, sock: socket | Channel, **options: Any) -> None:
+        super().__init__(sock, **options)
         self._asked = asked
 
     def auth_publickey(

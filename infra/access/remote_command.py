@@ -96,8 +96,8 @@ class RemoteCommand:
                 for start in range(0, len(chunk), CHUNK):
                     self._channel.sendall(chunk[start : start + CHUNK])
             self._channel.shutdown_write()
-        except OSError:
-            return  # the command ended without reading on: its status tells the rest
+        except (EOFError, OSError, SSHException):
+            return  # the command or the connection ended: its status tells the rest
         except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
             self._feed_error = error
             self._close_channel()

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from paramiko import Channel, ChannelException, SSHException, Transport
+from paramiko import Channel, ChannelException, SSHException
 
+from infra.access import silence
 from infra.access.login import Login
 from infra.access.remote_command import RemoteCommand
+from infra.access.silence import WatchedTransport
 from infra.errors import StepFailed, Unreachable
 
 MEBIBYTE = 1024 * 1024
@@ -29,7 +31,7 @@ class Output:
 class Session:
     """An open connection. May be used by several threads (sshd allows about ten commands at once)."""
 
-    def __init__(self, login: Login, transport: Transport) -> None:
+    def __init__(self, login: Login, transport: WatchedTransport) -> None:
         self.login = login
         self.round_trips = 0
         self._transport = transport
@@ -152,13 +154,20 @@ class Session:
         except StepFailed as error:
             raise self._located(error, step) from error
         except (SSHException, EOFError, OSError) as error:
-            raise Unreachable(
-                f"{self.login.name}: {step}: the connection to {self.login} broke.",
-                "Is the host up? Then try again.",
-            ) from error
+            raise self._broken(step) from error
 
     def _located(self, error: StepFailed | Unreachable, step: str) -> StepFailed | Unreachable:
-        return type(error)(f"{self.login.name}: {step}: {error.message}", error.hint)
+        if isinstance(error, Unreachable):
+            return self._broken(step)
+        return StepFailed(f"{self.login.name}: {step}: {error.message}", error.hint)
+
+    def _broken(self, step: str) -> Unreachable:
+        silent = self._transport.went_silent
+        how = f"went silent for {silence.END_AFTER} s" if silent else "broke"
+        return Unreachable(
+            f"{self.login.name}: {step}: the connection to {self.login} {how}.",
+            "Is the host up, and the network on both ends? Then try again.",
+        )
 
     def _failed(self, step: str, status: int, output: bytes) -> StepFailed:
         last = "\n".join(output.decode(errors="replace").strip().splitlines()[-8:])[-LONGEST:]

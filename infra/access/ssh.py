@@ -1,28 +1,26 @@
 """The one way to a host: SSH with a pinned host key, timeouts and bounded output."""
 
 import logging
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from fabric import Config, Connection
-from paramiko import BadHostKeyException, RejectPolicy, SSHException, Transport
+from paramiko import BadHostKeyException, RejectPolicy, SSHException
 from paramiko.ssh_exception import AuthenticationException, PasswordRequiredException
 
 from infra.access.login import Login
 from infra.access.session import CONNECT_TIMEOUT, Session
+from infra.access.silence import WatchedTransport
 from infra.errors import BadInput, CouldNotRun, HostKeyMismatch, LoginRefused, Unreachable
-
-KEEP_ALIVE = 15
-#: Unanswered data ends the connection after this: SSH's own keep-alives wait for no answer.
-DEAD_LINK_MILLISECONDS = 45_000
 
 # Its threads print tracebacks for what arrives here as an exception anyway.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
 @contextmanager
-def connect(login: Login, transport: Callable[..., Transport] = Transport) -> Iterator[Session]:
+def connect(
+    login: Login, transport: Callable[..., WatchedTransport] = WatchedTransport
+) -> Iterator[Session]:
     """Log in by key, to a host whose key is pinned; `transport` makes the connection's transport.
 
     Through its jump host where it has one, to which all of this applies as well: its own key, its
@@ -44,7 +42,7 @@ def _jump(login: Login, stack: ExitStack) -> Session:
         raise CouldNotRun(error.message, error.hint) from error
 
 
-def _connection(login: Login, transport: Callable[..., Transport]) -> Connection:
+def _connection(login: Login, transport: Callable[..., WatchedTransport]) -> Connection:
     # The site file is the truth about a host, so the user's ~/.ssh/config is not asked.
     connection = Connection(
         login.address,
@@ -74,7 +72,7 @@ def _connection(login: Login, transport: Callable[..., Transport]) -> Connection
     return connection
 
 
-def _opened(connection: Connection, login: Login) -> Transport:
+def _opened(connection: Connection, login: Login) -> WatchedTransport:
     try:
         connection.open()
     except BadHostKeyException as error:
@@ -90,12 +88,8 @@ def _opened(connection: Connection, login: Login) -> Transport:
         if "No authentication methods" in str(error):
             raise _login_refused(login) from error
         raise unreachable(login, error) from error
-    transport: Transport = connection.transport
-    transport.set_keepalive(KEEP_ALIVE)
-    if isinstance(transport.sock, socket.socket):
-        transport.sock.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_LINK_MILLISECONDS
-        )
+    transport: WatchedTransport = connection.transport
+    transport.watch()
     return transport
 
 

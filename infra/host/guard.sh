@@ -23,6 +23,7 @@ arm() {
     [ ! -d "/$keys" ] || paths="$paths $keys"
     # shellcheck disable=SC2086 - several paths
     tar -C / -cf $home/before.tar $paths
+    rm -f $home/confirmed
     touch $home/armed
     sync $home/armed $home/before.tar
 }
@@ -53,17 +54,19 @@ UNIT
     systemctl -q enable $unit-boot.service
 }
 
+# Whose answer was lost confirms again.
 confirm() {
-    mv $home/armed $home/confirmed 2>/dev/null || {
+    mv $home/armed $home/confirmed 2>/dev/null || [ -e $home/confirmed ] || {
         echo "the host has already taken it back" >&2
         exit 1
     }
-    systemctl stop $unit.timer
+    systemctl stop $unit.timer 2>/dev/null || true
 }
 
 revert() {
     mv $home/armed $home/reverting 2>/dev/null || [ -e $home/reverting ] || exit 0
-    rm -rf /etc/ssh/sshd_config.d
+    # What the change added must go, too: a rule that sudo can't read leaves nobody root.
+    rm -rf /etc/ssh/sshd_config.d /etc/sudoers.d
     tar -C / -xf $home/before.tar
     # It may not run: with what is taken back it did not start. What follows counts in any case.
     systemctl reload-or-restart ssh || true

@@ -1,5 +1,6 @@
 """A host on its way to the wanted state: the way in, and what is left to do."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address, IPv6Address
@@ -9,15 +10,19 @@ from infra.access.host_keys import pin_host_key
 from infra.access.login import Login, admin_login, first_login
 from infra.access.session import Session
 from infra.access.ssh import connect
-from infra.errors import LoginRefused, StepFailed
+from infra.errors import CouldNotRun, LoginRefused, StepFailed
 from infra.host.observe import observe
-from infra.model.host import HostChange, Machine, SetAdmin
+from infra.model.host import HostChange, HostState, Machine, SetAdmin
 from infra.model.observation import ObserveRequest
 from infra.model.plan import Plan
-from infra.model.site import Site
+from infra.model.site import Host, Site
 from infra.model.site_rules import published_ports
 from infra.planning.host import plan_host
 from infra.settings import Settings
+
+#: Seconds: longer than the host waits for a confirmation, and its revert.
+LONGEST_UNCONFIRMED = 90
+UNCONFIRMED_PAUSE = 2
 
 
 class Target(NamedTuple):
@@ -77,15 +82,29 @@ def _entered(target: Target, stack: ExitStack) -> Session:
 
 
 def look(target: Target) -> Outlook:
-    """Observe the host in one round trip, and plan."""
+    """Observe the host in one round trip, and plan.
+
+    Waits while a change that a dead run left unconfirmed is there: the host takes it back.
+    """
     host = target.site.hosts[target.host]
     with way_in(target) as session:
-        observation = observe(session, ObserveRequest(admin=host.admin))
-        plan = plan_host(
-            target.host, host, published_ports(target.site, target.host), observation.host
-        )
-        seen = observation.host
+        seen = _settled(session, host)
+        plan = plan_host(target.host, host, published_ports(target.site, target.host), seen)
         return Outlook(plan, seen.machine, seen.peer, session.round_trips, session.login.user)
+
+
+def _settled(session: Session, host: Host) -> HostState:
+    """The host's state once nothing in it is unconfirmed. Raises CouldNotRun after 90 s."""
+    deadline = time.monotonic() + LONGEST_UNCONFIRMED
+    while (seen := observe(session, ObserveRequest(admin=host.admin)).host).unconfirmed:
+        if time.monotonic() > deadline:
+            raise CouldNotRun(
+                f"{session.login.name}: a change of SSH, users or firewall is neither confirmed nor "
+                f"taken back since {LONGEST_UNCONFIRMED} s.",
+                "Is another run at work on the host? Then wait for its end, and try again.",
+            )
+        time.sleep(UNCONFIRMED_PAUSE)
+    return seen
 
 
 def after(target: Target, change: HostChange) -> Target:

@@ -115,6 +115,9 @@ class HostState(Model):
     swap_file_bytes: Amount = Field(description="Of our file on the disk, and its unfinished one.")
     clock_set: bool = Field(description="By systemd-timesyncd, since the boot.")
     modes: dict[Text, FileMode] = Field(max_length=100, description="Of those that exist.")
+    unconfirmed: bool = Field(
+        description="Whether a guarded change waits to be confirmed, or is being taken back."
+    )
     peer: IPv4Address | IPv6Address | None = Field(
         description="The address from which we come, as the host sees it."
     )

@@ -87,6 +87,7 @@ def plan_host(
         *host_firewall.firewall_notes(host, ports, state),
         *host_kernel.kernel_notes(name, host, state),
         *_clock_notes(state),
+        *_unconfirmed_notes(state),
     )
     return Plan(target=name, changes=changes, notes=notes)
 
@@ -116,6 +117,14 @@ def _clock_notes(state: HostState) -> Iterable[str]:
     if abs(offset) > CLOCK_TOLERANCE:
         where = "ahead of" if offset > 0 else "behind"
         yield f"its clock is {abs(offset):.0f} s {where} ours: one of the two is wrong"
+
+
+def _unconfirmed_notes(state: HostState) -> Iterable[str]:
+    if state.unconfirmed:
+        yield (
+            "another run is at work on it, or died a moment ago: what that one changed last may be "
+            "taken back within a minute"
+        )
 
 
 def _modes(state: HostState) -> Iterable[SetModes]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import paramiko
 import pytest
 
+from deployments.cli.plan import plan_target
 from deployments.cli.trust import ask_about_host_keys
 from deployments.lab.boot import Lab
 from deployments.lab.keys import ensure_ssh_key
@@ -479,11 +480,25 @@ def test_a_second_guarded_change_waits_until_the_first_is_taken_back(provisioned
     require_in_order(target)
 
 
+def test_a_confirmation_whose_answer_was_lost_may_be_given_again(provisioned) -> None:
+    """But not of a change that was taken back."""
+    target, program = provisioned.target, ("sh", "/run/meshkeeper-guard.sh")
+    with way_in(target) as session, guarded(session, target.admin, "host.sshd"):
+        pass
+    provisioned.machine.check(*program, "confirm")
+    provisioned.machine.check(*program, "arm", "60", target.admin.user)
+    provisioned.machine.check(*program, "revert")
+    with pytest.raises(StepFailed, match="already taken it back"):
+        provisioned.machine.check(*program, "confirm")
+
+
 def test_a_host_that_reboots_in_that_minute_takes_the_change_back(provisioned) -> None:
     target, container = provisioned.target, provisioned.machine.container
     arm_and_die(target, seconds=3600)
     provisioned.machine.check("rm", "/etc/ssh/sshd_config.d/00-meshkeeper.conf")
-    assert [change.item for change in look(target).plan.changes] == ["host.sshd"]
+    planned, *_ = plan_target(target).plans
+    assert [change.item for change in planned.changes] == ["host.sshd"]
+    assert "another run is at work" in planned.notes[-1]
     container.kill()
     container.start()
     wait_until_taken_back(target)

@@ -1,30 +1,40 @@
-"""A connection that breaks in the middle of each item: the host stays reachable, the next run finishes."""
+"""Runs that die and connections that break: the host stays reachable, the next run finishes."""
 
+import signal
 import threading
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from deployments.lab.boot import Lab
+from deployments.lab.command import ask_meshkeeper
 from deployments.lab.keys import ensure_ssh_key
+from deployments.lab.link import Link, free_port, link_to
+from deployments.lab.machine import Machine
+from deployments.lab.site import write_site
+from deployments.lab.vps import HOST_KEY, Delivered
+from infra.access import silence, ssh
 from infra.access.host_keys import pin_host_key
 from infra.errors import CouldNotRun, Failed, StepFailed
-from infra.host import apply
 from infra.host.apply import apply_change
-from infra.host.guard import guarded
 from infra.host.provision import Target, look, require_in_order, way_in
 from infra.model.host import HostChange
 from infra.model.site import Host
+from tests.integration.dying import MOMENTS, REVERT, provision, revert_soon
 from tests.integration.test_provision import target_for, within
-from tests.integration.toxiproxy import Link, toxiproxy
 
 #: Seconds into an item: after the script was sent, while the host is at work.
 IN_THE_MIDDLE = 0.4
-#: Seconds in which the host takes a change back; the real ones would make the test wait.
-REVERT = 20
+
+
+#: Seconds after which silence counts, here; and those in which it is noticed, whatever the item.
+SILENCE = 4
+LONGEST = 60
+
+Fault = Callable[[Link], None]
 
 
 class Distant(NamedTuple):
@@ -36,10 +46,12 @@ class Distant(NamedTuple):
 
 @pytest.fixture
 def distant(lab: Lab, bare_host, monkeypatch: pytest.MonkeyPatch) -> Iterator[Distant]:
-    monkeypatch.setattr(apply, "guarded", partial(guarded, seconds=REVERT))
-    monkeypatch.setattr(apply, "GUARDED_LONGEST", REVERT - 5)
+    revert_soon(monkeypatch.setattr)
+    monkeypatch.setattr(silence, "ASK_AFTER", 1)
+    monkeypatch.setattr(silence, "END_AFTER", SILENCE)
+    monkeypatch.setattr(ssh, "CONNECT_TIMEOUT", SILENCE)
     delivered = bare_host("distant")
-    with toxiproxy(f"{delivered.address}:22") as link:
+    with link_to(f"{delivered.address}:22") as link:
         host = Host(
             address="127.0.0.1",
             port=link.port,
@@ -51,22 +63,104 @@ def distant(lab: Lab, bare_host, monkeypatch: pytest.MonkeyPatch) -> Iterator[Di
         yield Distant(link, target)
 
 
-def test_a_connection_cut_in_each_item_loses_nothing(distant: Distant) -> None:
-    """The items are those of the plan, each cut once; what it left is planned and made anew."""
-    cut_in: list[str] = []
+@pytest.fixture
+def bare(lab: Lab, bare_host) -> Target:
+    delivered = bare_host("mortal")
+    host = Host(
+        address=delivered.address,
+        host_key=delivered.host_key,
+        admin_keys=(ensure_ssh_key(delivered.ssh_key),),
+        backup_keys=(ensure_ssh_key(delivered.ssh_key.with_name("backup_ed25519")),),
+        timezone="Europe/Berlin",
+    )
+    target = target_for(lab, host, delivered.ssh_key.parent)
+    pin_host_key(target.admin, host.host_key)
+    return target
+
+
+def test_a_run_killed_anywhere_is_finished_by_the_next(bare: Target) -> None:
+    """After each item of the plan, and inside each that the host would take back."""
+    planned = items(bare)
+    guarded = []
+    for done, item in enumerate(planned, 1):
+        for moment in MOMENTS:
+            assert provision(bare, moment) == -signal.SIGKILL
+            if items(bare) == planned[done:]:
+                break
+            assert items(bare) == planned[done - 1 :], "it was taken back, and is planned anew"
+            guarded.append((item, moment))
+        else:
+            pytest.fail(f"{item} was killed after it was done, and is planned again")
+    assert guarded == [
+        (item, moment)
+        for item in ("host.backup", "host.sshd", "host.firewall")
+        for moment in ("armed", "changed")
+    ]
+    assert provision(bare) == 0
+    time.sleep(REVERT)  # whatever would be taken back is by then
+    require_in_order(bare)
+
+
+def test_a_refused_key_and_a_changed_host_key_end_a_run_after_a_handful_of_connections(
+    lab: Lab, bare_host, tmp_path: Path
+) -> None:
+    """By the command line, with all the retries that a flow has: sshd penalises more than a few."""
+    delivered = bare_host("refusing")
+    vps = delivered.machine
+    vps.write("/etc/ssh/sshd_config.d/60-verbose.conf", b"LogLevel VERBOSE\n")
+    vps.check("systemctl", "reload", "ssh")
+    plan = lab.plan.model_copy(update={"directory": tmp_path / "site", "ui_port": free_port()})
+    plan.directory.mkdir()
+    write_site(plan, Delivered(address=delivered.address, fingerprint=delivered.host_key))
+
+    answer, status = ask_meshkeeper(plan, "provision")
+    assert status == CouldNotRun.exit_code
+    assert f"vps (root@{delivered.address}:22) does not accept our key" in answer["message"]
+    assert "Point MESHKEEPER_SSH_KEY to a key" in answer["message"]
+    # One for the host's key, one as the admin, one as root.
+    assert connections(vps) == 3
+
+    vps.check(
+        "sh", "-c", f"yes | ssh-keygen -qt ed25519 -N '' -f {HOST_KEY} && systemctl restart ssh"
+    )
+    answer, status = ask_meshkeeper(plan, "provision")
+    assert status == CouldNotRun.exit_code
+    assert f"vps (linuxuser@{delivered.address}:22) shows the host key" in answer["message"]
+    assert "installed anew, or somebody stands between" in answer["message"]
+    assert "Compare with the fingerprint in the provider's console" in answer["message"]
+    assert connections(vps) == 4
+
+
+def connections(machine: Machine) -> int:
+    """How many sshd has seen."""
+    journal = machine.check("journalctl", "-q", "-o", "cat", "--grep", "^Connection from")
+    return len(journal.splitlines())
+
+
+def items(target: Target) -> list[str]:
+    """What is planned now, as seen by a new login."""
+    return [change.item for change in look(target).plan.changes]
+
+
+@pytest.mark.parametrize("fault", [Link.cut, Link.silence], ids=["cut", "silent"])
+def test_a_connection_that_fails_in_each_item_loses_nothing(distant: Distant, fault: Fault) -> None:
+    """The items are those of the plan, each hit once; what it left is planned and made anew."""
+    hit: list[str] = []
     complaints: list[str] = []
     while (plan := reached(distant.target)).changes:
         change = plan.changes[0]
-        if change.item in cut_in:
+        if change.item in hit:
             with way_in(distant.target) as session:
                 apply_change(session, change, distant.target.admin)
             continue
-        cut_in.append(change.item)
-        complaints += cut_off(distant, change)
-    assert len(cut_in) == 9
-    # Some items are done before the scissors are there; the long ones never are.
+        hit.append(change.item)
+        complaints += failing(distant, change, fault)
+    assert len(hit) == 9
+    # Some items are done before the fault is there; the long ones never are.
     assert len(complaints) > 4
     assert [text for text in complaints if not text.startswith("vps: host.")] == []
+    if fault is Link.silence:
+        assert f"went silent for {SILENCE} s" in " ".join(complaints)
     require_in_order(distant.target)
 
 
@@ -75,18 +169,20 @@ def test_a_distant_host_is_planned_in_one_round_trip(distant: Distant) -> None:
     assert look(distant.target).round_trips == 1
 
 
-def cut_off(distant: Distant, change: HostChange) -> list[str]:
-    """Make `change`, and cut the connection while it is made; what was said of that, if anything."""
-    scissors = threading.Timer(IN_THE_MIDDLE, distant.link.cut)
+def failing(distant: Distant, change: HostChange, fault: Fault) -> list[str]:
+    """Make `change` over a link that fails meanwhile; what was said of that, if anything."""
+    failure = threading.Timer(IN_THE_MIDDLE, fault, (distant.link,))
+    began = time.monotonic()
     try:
         with way_in(distant.target) as session:
-            scissors.start()
+            failure.start()
             apply_change(session, change, distant.target.admin)
     except (CouldNotRun, Failed) as error:
         return [error.message]
     finally:
-        scissors.join()
+        failure.join()
         distant.link.mend()
+        assert time.monotonic() - began < LONGEST
     return []
 
 

@@ -1,10 +1,14 @@
 """The one way to a host, against a real sshd."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from deployments.lab.keys import ensure_ssh_key
+from deployments.lab.link import Link, link_to
+from infra.access import silence
 from infra.access.host_keys import pin_host_key
 from infra.access.login import Login
 from infra.access.session import Session
@@ -176,5 +180,51 @@ def test_a_command_that_does_not_read_its_input_does_not_hang(session: Session) 
 
 
 def test_a_host_that_dies_is_unreachable(bare_host, pinned: Login) -> None:
-    with connect(pinned) as session, pytest.raises(Unreachable, match=r"vps: .*connection broke"):
+    with connect(pinned) as session, pytest.raises(Unreachable, match=r"vps: die: .* broke"):
         session.check("die", "sleep 0.2; pkill -KILL sshd-session; sleep 20", timeout=30)
+
+
+@pytest.fixture
+def behind_link(pinned: Login, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Link, Login]]:
+    """The same host over a link with faults; silence counts after some seconds."""
+    monkeypatch.setattr(silence, "ASK_AFTER", 1)
+    monkeypatch.setattr(silence, "END_AFTER", 4)
+    with link_to(f"{pinned.address}:22") as link:
+        known = pinned.known_hosts.read_text().split(maxsplit=1)[1]
+        pinned.known_hosts.write_text(f"[127.0.0.1]:{link.port} {known}")
+        yield link, pinned.model_copy(update={"address": "127.0.0.1", "port": link.port})
+
+
+def test_a_link_gone_silent_is_noticed_long_before_the_deadline(behind_link) -> None:
+    link, login = behind_link
+    silent = pytest.raises(Unreachable, match=r"vps: wait: .*127\.0\.0\.1.* went silent for 4 s")
+    with connect(login) as session, silent:
+        threading.Timer(1, link.silence).start()
+        began = time.monotonic()
+        session.check("wait", "sleep 100", timeout=90)
+    assert 4 < time.monotonic() - began < 10
+
+
+def test_a_link_gone_silent_is_noticed_while_much_is_sent(behind_link) -> None:
+    """What is sent fills all buffers then, and a question would not leave any more."""
+    link, login = behind_link
+    silent = pytest.raises(Unreachable, match=r"vps: put: .*went silent for 4 s")
+    with connect(login) as session, silent:
+        threading.Timer(0.5, link.silence).start()
+        session.send("put", "cat >/dev/null", iter(lambda: b"x" * MEBIBYTE, b""), timeout=90)
+
+
+def test_a_host_that_is_busy_and_says_nothing_is_not_taken_for_dead(behind_link) -> None:
+    _, login = behind_link
+    busy = "for i in 1 2 3 4; do timeout 9 sh -c 'while :; do :; done' & done; wait; echo done"
+    with connect(login) as session:
+        assert session.check("work", busy, timeout=60) == b"done\n"
+
+
+def test_a_link_that_is_far_and_narrow_is_not_taken_for_dead(behind_link) -> None:
+    link, login = behind_link
+    with connect(login) as session:
+        link.delay(500)
+        link.narrow(40)
+        session.send("put", "cat >/tmp/put", [b"x" * 400_000], timeout=60)
+        assert session.check("far", "sleep 6; echo done") == b"done\n"

@@ -75,6 +75,7 @@ def in_order() -> dict[str, Any]:
         "swap_file_bytes": 1 << 30,
         "clock_set": True,
         "modes": {"/etc/shadow": {"mode": 0o640, "owner": "root"}},
+        "unconfirmed": False,
         "peer": PEER,
     }
     for service in services(host, state):

@@ -12,6 +12,7 @@ import pytest
 
 from deployments.lab.check import check_machine
 from deployments.lab.engine import OWNER
+from deployments.lab.link import free_port
 from deployments.lab.plan import LabPlan
 from deployments.lab.steps import Step, run_steps
 from infra.errors import CouldNotRun, DockerUnavailable
@@ -28,12 +29,6 @@ def engine(directory: Path | None = None, api: str = "1.41") -> Any:
         version=lambda: {"ApiVersion": api, "Version": "20.10.24"},
         networks=SimpleNamespace(list=lambda names: up),
     )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from infra.host.facts.machine import machine_state
 from infra.host.facts.stacks import mesh_state, stack_state
 from infra.host.facts.system import (
     APPLIED,
+    GUARD_MARKS,
     WANTS,
     account,
     clock_set,
@@ -72,6 +73,7 @@ def main(request: dict[str, Any]) -> None:
         "swap_file_bytes": size_with_new(request["swap_file"]),
         "clock_set": clock_set(),
         "modes": {path: mode for path in request["modes"] if (mode := file_mode(path))},
+        "unconfirmed": any(os.path.exists(mark) for mark in GUARD_MARKS),
         "peer": peer(),
     }
     machine["clock"] = time.time()

@@ -20,6 +20,8 @@ WANTS = (
     "/etc/systemd/system/timers.target.wants",
 )
 APPLIED = "/var/lib/meshkeeper/applied"
+#: What infra/host/guard.sh leaves while it waits for a confirmation, and while it reverts.
+GUARD_MARKS = ("/var/lib/meshkeeper/guard/armed", "/var/lib/meshkeeper/guard/reverting")
 #: Control groups of services: of version 2, or of systemd's own tree beside version 1.
 SLICES = ("/sys/fs/cgroup/system.slice", "/sys/fs/cgroup/systemd/system.slice")
 

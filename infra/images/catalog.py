@@ -22,6 +22,8 @@ PYTHON = "python:3.13-slim-trixie"
 CADDY = "caddy:2.11.4"
 TAILSCALE = "tailscale/tailscale:v1.102.3"
 LAB_HOST = "meshkeeper-lab/host:1"
+DEBIAN_12 = "debian:bookworm-slim"
+LAB_HOST_12 = "meshkeeper-lab/host-12:1"
 LAB_NODE = "meshkeeper-lab/node:1"
 LAB_ACME = "meshkeeper-lab/pebble:2.8.0"
 LAB_RELAY = "meshkeeper-lab/derper:v1.102.3"
@@ -101,7 +103,7 @@ _PEBBLE = GoModule("pebble-2.8.0", ("github.com/letsencrypt/pebble/v2/cmd/pebble
 
 #: In the order in which a lab needs them.
 _SPECS = (
-    ImageSpec(DEBIAN, DebianRoot("debian-trixie", {"Cmd": ["bash"], "Env": [PATH]})),
+    ImageSpec(DEBIAN, DebianRoot("trixie", {"Cmd": ["bash"], "Env": [PATH]})),
     ImageSpec(PYTHON, Dockerfile("python", needs=(DEBIAN,))),
     ImageSpec(LAB_HOST, Dockerfile("lab-host", needs=(DEBIAN,)), official=False),
     _tailscale(),
@@ -111,8 +113,21 @@ _SPECS = (
     _lab_program(LAB_ACME, _PEBBLE, "pebble"),
     _lab_program(LAB_RELAY, TAILSCALE_MODULE, "derper"),
     _headscale("0.28.0"),
+    ImageSpec(DEBIAN_12, DebianRoot("bookworm", {"Cmd": ["bash"], "Env": [PATH]})),
+    ImageSpec(
+        LAB_HOST_12,
+        Dockerfile(
+            "lab-host",
+            needs=(DEBIAN_12,),
+            arguments={"BASE": DEBIAN_12, "DOCKER": "docker.io"},
+        ),
+        official=False,
+    ),
 )
 
 CATALOG: Mapping[str, ImageSpec] = {spec.name: spec for spec in _SPECS}
-#: What a lab runs; the older headscale serves upgrade rehearsals and the drill's sabotages.
-LAB_IMAGES = tuple(name for name in CATALOG if name != "headscale/headscale:0.28.0")
+#: The older headscale serves upgrade rehearsals and the drill's sabotages, the older Debian hosts
+#: that somebody has already.
+TESTS_ONLY = ("headscale/headscale:0.28.0", DEBIAN_12, LAB_HOST_12)
+#: What a lab runs.
+LAB_IMAGES = tuple(name for name in CATALOG if name not in TESTS_ONLY)

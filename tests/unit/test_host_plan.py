@@ -83,7 +83,7 @@ def services(host: Host, state: dict[str, Any]) -> list[host_services.Service]:
         host_services.upgrades(host),
         host_services.journald(),
         host_services.sysctl(),
-        host_services.docker(host.docker),
+        host_services.docker(host.docker, "13"),
     ]
 
 

@@ -1,5 +1,6 @@
 """A host on its way to the wanted state: the way in, and what is left to do."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address, IPv6Address
@@ -9,7 +10,7 @@ from infra.access.host_keys import pin_host_key
 from infra.access.login import Login, admin_login, first_login
 from infra.access.session import Session
 from infra.access.ssh import connect
-from infra.errors import LoginRefused, StepFailed
+from infra.errors import CouldNotRun, LoginRefused, StepFailed
 from infra.host.observe import observe
 from infra.model.host import HostChange, Machine, SetAdmin
 from infra.model.observation import ObserveRequest
@@ -18,6 +19,9 @@ from infra.model.site import Site
 from infra.model.site_rules import published_ports
 from infra.planning.host import plan_host
 from infra.settings import Settings
+
+#: cloud-init upgrades packages on some images.
+SETTLING_SECONDS, LOOK_AGAIN_SECONDS = 900, 5
 
 
 class Target(NamedTuple):
@@ -37,13 +41,17 @@ class Target(NamedTuple):
 
 
 class Outlook(NamedTuple):
-    """What one look at the host found; `peer` is the address from which it saw us come."""
+    """What one look at the host found; `peer` is the address from which it saw us come.
+
+    `settled`: cloud-init has ended, and changes nothing any more.
+    """
 
     plan: Plan[HostChange]
     machine: Machine
     peer: IPv4Address | IPv6Address | None
     round_trips: int
     user: str
+    settled: bool
 
 
 def pin_host_keys(target: Target) -> bool:
@@ -85,7 +93,27 @@ def look(target: Target) -> Outlook:
             target.host, host, published_ports(target.site, target.host), observation.host
         )
         seen = observation.host
-        return Outlook(plan, seen.machine, seen.peer, session.round_trips, session.login.user)
+        return Outlook(
+            plan=plan,
+            machine=seen.machine,
+            peer=seen.peer,
+            round_trips=session.round_trips,
+            user=session.login.user,
+            settled=not seen.cloud_init_runs,
+        )
+
+
+def look_when_settled(target: Target) -> Outlook:
+    """Look again and again until cloud-init has ended. Raises CouldNotRun when it takes too long."""
+    for _ in range(SETTLING_SECONDS // LOOK_AGAIN_SECONDS):
+        time.sleep(LOOK_AGAIN_SECONDS)
+        outlook = look(target)
+        if outlook.settled:
+            return outlook
+    raise CouldNotRun(
+        f"{target.host}: cloud-init has been at work for {SETTLING_SECONDS // 60} minutes.",
+        "`cloud-init status --long` on the host tells where it hangs; then provision again.",
+    )
 
 
 def after(target: Target, change: HostChange) -> Target:

@@ -25,7 +25,14 @@ APPLIED = "/var/lib/meshkeeper/applied"
 _HEAD = """\
 set -eu
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
-apt() { apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >/dev/null; }
+apt() {
+    said=$(apt-get -qq -o DPkg::Lock::Timeout=300 "$@" 2>&1) && return
+    # Asked for by apt itself once it has the lock: somebody's run was killed in the middle.
+    case "$said" in
+    *"dpkg --configure -a"*) dpkg --configure -a >/dev/null && apt "$@" ;;
+    *) echo "$said" >&2 && return 1 ;;
+    esac
+}
 apt_install() {
     tries=0
     until said=$(apt update 2>&1); do

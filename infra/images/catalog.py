@@ -99,13 +99,18 @@ def _lab_program(name: str, module: GoModule, program: str) -> ImageSpec:
     return ImageSpec(name, recipe, official=False)
 
 
+def _lab_host(name: str, base: str, ready: str) -> ImageSpec:
+    arguments = {"BASE": base, "READY": ready}
+    return ImageSpec(name, Dockerfile("lab-host", (base,), arguments), official=False)
+
+
 _PEBBLE = GoModule("pebble-2.8.0", ("github.com/letsencrypt/pebble/v2/cmd/pebble",))
 
 #: In the order in which a lab needs them.
 _SPECS = (
     ImageSpec(DEBIAN, DebianRoot("trixie", {"Cmd": ["bash"], "Env": [PATH]})),
     ImageSpec(PYTHON, Dockerfile("python", needs=(DEBIAN,))),
-    ImageSpec(LAB_HOST, Dockerfile("lab-host", needs=(DEBIAN,)), official=False),
+    _lab_host(LAB_HOST, DEBIAN, ready="docker.io docker-cli docker-compose"),
     _tailscale(),
     ImageSpec(LAB_NODE, Dockerfile("lab-node", needs=(DEBIAN, TAILSCALE)), official=False),
     _headscale("0.29.2"),
@@ -114,15 +119,7 @@ _SPECS = (
     _lab_program(LAB_RELAY, TAILSCALE_MODULE, "derper"),
     _headscale("0.28.0"),
     ImageSpec(DEBIAN_12, DebianRoot("bookworm", {"Cmd": ["bash"], "Env": [PATH]})),
-    ImageSpec(
-        LAB_HOST_12,
-        Dockerfile(
-            "lab-host",
-            needs=(DEBIAN_12,),
-            arguments={"BASE": DEBIAN_12, "DOCKER": "docker.io"},
-        ),
-        official=False,
-    ),
+    _lab_host(LAB_HOST_12, DEBIAN_12, ready="docker.io cloud-init"),
 )
 
 CATALOG: Mapping[str, ImageSpec] = {spec.name: spec for spec in _SPECS}

@@ -108,6 +108,7 @@ class HostState(Model):
     )
     sysctl: dict[Text, Text] = Field(max_length=100, description="Of those asked for.")
     modes: dict[Text, FileMode] = Field(max_length=100, description="Of those that exist.")
+    cloud_init_runs: bool = Field(description="Whether its first boot is still under way.")
     peer: IPv4Address | IPv6Address | None = Field(
         description="The address from which we come, as the host sees it."
     )

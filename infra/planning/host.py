@@ -81,7 +81,11 @@ def plan_host(
         *host_services.plan_service(host_services.docker(host.docker, state.os_version), state),
         *_compose(state),
     )
-    notes = (*host_firewall.firewall_notes(host, ports, state), *_clock_notes(state))
+    notes = (
+        *_cloud_init_notes(state),
+        *host_firewall.firewall_notes(host, ports, state),
+        *_clock_notes(state),
+    )
     return Plan(target=name, changes=changes, notes=notes)
 
 
@@ -108,6 +112,11 @@ def _timezone(host: Host, state: HostState) -> Iterable[SetTimezone]:
             summary=f"set the time zone to {host.timezone} (now {state.timezone or 'UTC'})",
             timezone=host.timezone,
         )
+
+
+def _cloud_init_notes(state: HostState) -> Iterable[str]:
+    if state.cloud_init_runs:
+        yield "cloud-init is still at work on it: provisioning waits until that is done"
 
 
 def _clock_notes(state: HostState) -> Iterable[str]:

@@ -68,6 +68,7 @@ def in_order() -> dict[str, Any]:
         "applied": {},
         "sysctl": dict(host_services.SYSCTLS),
         "modes": {"/etc/shadow": {"mode": 0o640, "owner": "root"}},
+        "cloud_init_runs": False,
         "peer": PEER,
     }
     for service in services(host, state):

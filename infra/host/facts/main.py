@@ -21,6 +21,7 @@ from infra.host.facts.system import (
     APPLIED,
     WANTS,
     account,
+    cloud_init_runs,
     file_mode,
     installed,
     is_loose,
@@ -67,6 +68,7 @@ def main(request: dict[str, Any]) -> None:
         "sysctl": {key: value for key in request["sysctls"] if (value := sysctl(key))},
         "modes": {path: mode for path in request["modes"] if (mode := file_mode(path))},
         "peer": peer(),
+        "cloud_init_runs": cloud_init_runs(),
     }
     machine["clock"] = time.time()
     print(json.dumps(answer))

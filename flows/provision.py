@@ -7,7 +7,7 @@ from infra.host.provision import Target, after
 from infra.host.report import markdown
 from infra.model.host import AppliedChange, ProvisionReport
 from infra.model.request import ProvisionRequest
-from tasks.host import change_host, observe_host, pin, prove_in_order
+from tasks.host import change_host, observe_host, pin, prove_in_order, wait_until_settled
 from tasks.report import publish_report
 from tasks.site import open_site
 
@@ -21,6 +21,8 @@ def provision(request: ProvisionRequest) -> ProvisionReport:
     pin(target)
     outlook = observe_host(target)
     target = target._replace(user=outlook.user)
+    if not outlook.settled:
+        outlook = wait_until_settled(target)
     applied: list[AppliedChange] = []
     for change in outlook.plan.changes:
         applied.append(change_host(target, change))

@@ -3,7 +3,15 @@
 import time
 
 from infra.host.apply import apply_change
-from infra.host.provision import Outlook, Target, look, pin_host_keys, require_in_order, way_in
+from infra.host.provision import (
+    Outlook,
+    Target,
+    look,
+    look_when_settled,
+    pin_host_keys,
+    require_in_order,
+    way_in,
+)
 from infra.model.host import AppliedChange, HostChange
 from tasks.definition import retried_step, step
 
@@ -17,6 +25,11 @@ def pin(target: Target) -> bool:
 @retried_step(name="observe", task_run_name="observe {target.host}")
 def observe_host(target: Target) -> Outlook:
     return look(target)
+
+
+@retried_step(name="settle", task_run_name="wait until cloud-init is done on {target.host}")
+def wait_until_settled(target: Target) -> Outlook:
+    return look_when_settled(target)
 
 
 @step(name="change", task_run_name="{target.host}: {change.item}")

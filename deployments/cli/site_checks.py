@@ -3,6 +3,7 @@
 import os
 import shutil
 import ssl
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from deployments.cli.check import Check, attempt
@@ -27,7 +28,7 @@ SPACE_NEEDED = 256 * 1024**2
 
 def checks_of_site(settings: Settings, site: Site) -> list[Check]:
     """What this site needs of this machine, and what must be so outside."""
-    secrets = {ref.secret: ref for ref in (site.backup.password, *site.backup.credentials.values())}
+    secrets = {ref.secret: ref for ref in _secrets(site)}
     hosts, names = list(site.hosts), (site.domain, site.headscale_name)
     return [
         *(attempt(f"secret {name}", _present, settings, ref) for name, ref in secrets.items()),
@@ -50,6 +51,11 @@ def _images(site: Site) -> str:
         return "unknown, while no engine answers"
     rest = "" if here == len(names) else "; a rollout pulls or builds the others"
     return f"{here} of {len(names)} are here{rest}"
+
+
+def _secrets(site: Site) -> Iterator[SecretRef]:
+    yield from (site.backup.password, *site.backup.credentials.values())
+    yield from (host.sudo_password for host in site.hosts.values() if host.sudo_password)
 
 
 def _present(settings: Settings, secret: SecretRef) -> str:

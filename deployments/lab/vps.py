@@ -39,6 +39,7 @@ class Order(Model):
     key: Path
     address: str | None = None
     resolver: str | None = None
+    image: str = IMAGE
 
 
 class Delivered(Model):
@@ -83,7 +84,7 @@ def vps_part(order: Order) -> Part:
     }
     return Part(
         name=order.name,
-        image=IMAGE,
+        image=order.image,
         command=("sh", "-c", INIT),
         legs=(Leg(network=order.network, address=order.address),),
         files=(
@@ -156,6 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deployments.lab.vps", description=__doc__)
     parser.add_argument("name", help="the container's name, with your own prefix: mk-trial-vps")
     parser.add_argument("--network", default="bridge", help="a Docker network (default: bridge)")
+    parser.add_argument("--image", default=IMAGE, help=f"of which Debian (default: {IMAGE})")
     parser.add_argument("--remove", action="store_true", help="remove it and its volumes")
     arguments = parser.parse_args()
     engine = docker_engine()
@@ -164,9 +166,9 @@ def main() -> None:
         return
     from infra.images.ensure import ensure_images
 
-    ensure_images([IMAGE])
+    ensure_images([arguments.image])
     key = ROOT / "build/vps" / arguments.name / "id_ed25519"
-    order = Order(name=arguments.name, network=arguments.network, key=key)
+    order = Order(name=arguments.name, network=arguments.network, key=key, image=arguments.image)
     delivered = boot_vps(engine, order)
     print(
         f"address      {delivered.address}\nkey          {key}\nhost key     {delivered.fingerprint}"

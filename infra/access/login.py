@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from infra.access.anchor import known_hosts_path
 from infra.errors import BadInput
 from infra.model.fields import BACKUP_USER
 from infra.model.site import Site
-from infra.settings import Settings
+from infra.settings import Settings, read_secret
 
 
 class Login(BaseModel):
     """Who logs in where. `name` is the host's name in the site file, for messages.
 
     `declared_keys`: the public keys that the site file gives this user, ours among them.
+    `sudo_password`: what sudo may ask this user for.
     `jump`: the machine from which the address is reached, with our key too.
     """
 
@@ -27,6 +28,7 @@ class Login(BaseModel):
     port: int = 22
     key_file: Path | None = None
     declared_keys: tuple[str, ...] = ()
+    sudo_password: SecretStr | None = None
     jump: "Login | None" = None
     key_advice: str = (
         "Point MESHKEEPER_SSH_KEY to a key that this user's authorized_keys holds. One with a "
@@ -44,7 +46,10 @@ class Login(BaseModel):
 
 
 def admin_login(settings: Settings, site: Site, host_name: str) -> Login:
-    """The login of the host's administrator. BadInput when the site has no such host."""
+    """The login of the host's administrator, who may be the first user.
+
+    Raises BadInput when the site has no such host, or a secret is missing.
+    """
     host = site.hosts.get(host_name)
     if host is None:
         known = ", ".join(site.hosts)
@@ -68,6 +73,7 @@ def admin_login(settings: Settings, site: Site, host_name: str) -> Login:
         key_file=key_file,
         known_hosts=known_hosts,
         declared_keys=host.admin_keys,
+        sudo_password=host.sudo_password and read_secret(settings, host.sudo_password),
         jump=jump,
     )
 
@@ -92,7 +98,12 @@ def backup_login(settings: Settings, site: Site, host_name: str) -> Login:
     )
     key_file = settings.backup_ssh_key.expanduser()
     return admin.model_copy(
-        update={"user": BACKUP_USER, "key_file": key_file, "key_advice": advice}
+        update={
+            "user": BACKUP_USER,
+            "key_file": key_file,
+            "key_advice": advice,
+            "sudo_password": None,
+        }
     )
 
 

@@ -1,7 +1,10 @@
 """An open connection: commands on a host, with timeouts and bounded output."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
+from shlex import quote
 
 from paramiko import Channel, ChannelException, SSHException
 
@@ -16,6 +19,18 @@ MEBIBYTE = 1024 * 1024
 LONGEST = 2_000
 #: Seconds for opening a connection, or a command's channel in it.
 CONNECT_TIMEOUT = 10
+
+
+#: sudo with a password from the first line of standard input; what follows is the command's. Where
+#: sudo asks for none (any more) the line is dropped: as a command's input, a shell would print it. It
+#: is tried once, by itself: sudo would take a script's next lines for further tries.
+_ASKED = """\
+IFS= read -r password
+sudo -n true 2>/dev/null && exec sudo -n -- {command}
+printf "%s\\n" "$password" | sudo -S -k -p "" true || exit 1
+{{ printf "%s\\n" "$password"; exec cat; }} | sudo -S -k -p "" -- {command}"""
+_SUDO_REFUSED = re.compile(r"sudo: (a password is required|\d+ incorrect password attempt)")
+_ASKING = "sh -c 'IFS= read -r password"
 
 
 @dataclass(frozen=True)
@@ -38,7 +53,11 @@ class Session:
 
     def as_root(self, command: str) -> str:
         """`command` (one simple command, no shell syntax) with root's rights for this user."""
-        return command if self.login.user == "root" else f"sudo -n -- {command}"
+        if self.login.user == "root":
+            return command
+        if self.login.sudo_password is None:
+            return f"sudo -n -- {command}"
+        return f"sh -c {quote(_ASKED.format(command=command))}"
 
     def run(
         self, command: str, stdin: bytes = b"", timeout: float = 60, limit: int = MEBIBYTE
@@ -149,6 +168,9 @@ class Session:
     ) -> RemoteCommand:
         self.round_trips += 1
         try:
+            if self.login.sudo_password and command.startswith(_ASKING):
+                password = self.login.sudo_password.get_secret_value()
+                chunks = chain([f"{password}\n".encode()], chunks)
             channel = self._transport.open_session(timeout=CONNECT_TIMEOUT)
             return RemoteCommand(channel, command, chunks, timeout)
         except StepFailed as error:
@@ -171,9 +193,17 @@ class Session:
 
     def _failed(self, step: str, status: int, output: bytes) -> StepFailed:
         last = "\n".join(output.decode(errors="replace").strip().splitlines()[-8:])[-LONGEST:]
+        hint = self._sudo_hint() if _SUDO_REFUSED.search(last) else ""
         return StepFailed(
-            f"{self.login.name}: {step} failed with exit status {status}: {last or '(no output)'}"
+            f"{self.login.name}: {step} failed with exit status {status}: {last or '(no output)'}",
+            hint,
         )
+
+    def _sudo_hint(self) -> str:
+        place = f"hosts.{self.login.name}.sudo_password"
+        if self.login.sudo_password:
+            return f"Is the secret that {place} names the password of {self.login.user}?"
+        return f"Name the password of {self.login.user} as a secret in {place}."
 
     def _too_long(self, step: str, limit: int) -> StepFailed:
         return StepFailed(

@@ -17,10 +17,11 @@ arm() {
         waited=$((waited + 1))
         sleep 1
     done
-    paths="etc/ssh etc/sudoers.d"
-    [ ! -d /etc/ufw ] || paths="$paths etc/ufw etc/default/ufw"
+    paths=
     keys=$(getent passwd "$2" | cut -d: -f6 | cut -c2-)/.ssh
-    [ ! -d "/$keys" ] || paths="$paths $keys"
+    for path in etc/ssh etc/sudoers.d etc/ufw etc/default/ufw "$keys"; do
+        [ ! -e "/$path" ] || paths="$paths $path"
+    done
     # shellcheck disable=SC2086 - several paths
     tar -C / -cf $home/before.tar $paths
     rm -f $home/confirmed

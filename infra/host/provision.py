@@ -23,6 +23,8 @@ from infra.settings import Settings
 #: Seconds: longer than the host waits for a confirmation, and its revert.
 LONGEST_UNCONFIRMED = 90
 UNCONFIRMED_PAUSE = 2
+#: cloud-init upgrades packages on some images.
+SETTLING_SECONDS, LOOK_AGAIN_SECONDS = 900, 5
 
 
 class Target(NamedTuple):
@@ -42,13 +44,17 @@ class Target(NamedTuple):
 
 
 class Outlook(NamedTuple):
-    """What one look at the host found; `peer` is the address from which it saw us come."""
+    """What one look at the host found; `peer` is the address from which it saw us come.
+
+    `settled`: cloud-init has ended, and changes nothing any more.
+    """
 
     plan: Plan[HostChange]
     machine: Machine
     peer: IPv4Address | IPv6Address | None
     round_trips: int
     user: str
+    settled: bool
 
 
 def pin_host_keys(target: Target) -> bool:
@@ -88,12 +94,32 @@ def look(target: Target) -> Outlook:
     """
     host = target.site.hosts[target.host]
     with way_in(target) as session:
-        seen = _settled(session, host)
+        seen = _confirmed(session, host)
         plan = plan_host(target.host, host, published_ports(target.site, target.host), seen)
-        return Outlook(plan, seen.machine, seen.peer, session.round_trips, session.login.user)
+        return Outlook(
+            plan=plan,
+            machine=seen.machine,
+            peer=seen.peer,
+            round_trips=session.round_trips,
+            user=session.login.user,
+            settled=not seen.cloud_init_runs,
+        )
 
 
-def _settled(session: Session, host: Host) -> HostState:
+def look_when_settled(target: Target) -> Outlook:
+    """Look again and again until cloud-init has ended. Raises CouldNotRun when it takes too long."""
+    for _ in range(SETTLING_SECONDS // LOOK_AGAIN_SECONDS):
+        time.sleep(LOOK_AGAIN_SECONDS)
+        outlook = look(target)
+        if outlook.settled:
+            return outlook
+    raise CouldNotRun(
+        f"{target.host}: cloud-init has been at work for {SETTLING_SECONDS // 60} minutes.",
+        "`cloud-init status --long` on the host tells where it hangs; then provision again.",
+    )
+
+
+def _confirmed(session: Session, host: Host) -> HostState:
     """The host's state once nothing in it is unconfirmed. Raises CouldNotRun after 90 s."""
     deadline = time.monotonic() + LONGEST_UNCONFIRMED
     while (seen := observe(session, ObserveRequest(admin=host.admin)).host).unconfirmed:

@@ -20,17 +20,28 @@ from infra.planning.host_firewall import BEGIN, COMMENT, END, UFW_BLOCKS
 #: What went live last, a file per item: a run that is killed between writing and starting leaves none.
 APPLIED = "/var/lib/meshkeeper/applied"
 
-_HEAD = "set -eu\nexport LC_ALL=C DEBIAN_FRONTEND=noninteractive\n"
-# A machine that has just booted may be upgrading itself: apt's lock is waited for.
-_APT = "apt-get -qq -o DPkg::Lock::Timeout=300"
-# That of its lists it does not wait for by itself: apt-daily holds it after a boot.
-_UPDATE = f"""\
-tries=0
-until said=$({_APT} update 2>&1); do
-    tries=$((tries + 1))
-    case "$said" in *lists/lock*) [ $tries -lt 60 ] ;; *) false ;; esac || {{ echo "$said" >&2; exit 1; }}
-    sleep 5
-done
+# A machine that has just booted may be upgrading itself: apt's lock is waited for. That of its lists
+# it does not wait for by itself: apt-daily holds it after a boot.
+_HEAD = """\
+set -eu
+export LC_ALL=C DEBIAN_FRONTEND=noninteractive
+apt() {
+    said=$(apt-get -qq -o DPkg::Lock::Timeout=300 "$@" 2>&1) && return
+    # Asked for by apt itself once it has the lock: somebody's run was killed in the middle.
+    case "$said" in
+    *"dpkg --configure -a"*) dpkg --configure -a >/dev/null && apt "$@" ;;
+    *) echo "$said" >&2 && return 1 ;;
+    esac
+}
+apt_install() {
+    tries=0
+    until said=$(apt update 2>&1); do
+        tries=$((tries + 1))
+        case "$said" in *lists/lock*) [ $tries -lt 60 ] ;; *) false ;; esac || { echo "$said" >&2; exit 1; }
+        sleep 5
+    done
+    apt install -y --no-install-recommends "$@"
+}
 """
 
 
@@ -50,14 +61,9 @@ def script_of(change: HostChange) -> str:  # noqa: C901 - a table, whose gaps my
         case Configure():
             return _HEAD + configure(change)
         case RemovePackages():
-            return _HEAD + f"{_APT} purge -y {' '.join(map(quote, change.packages))} >/dev/null\n"
+            return _HEAD + f"apt purge -y {' '.join(map(quote, change.packages))}\n"
         case SetModes():
             return _HEAD + modes(change)
-
-
-def install(packages: tuple[str, ...]) -> str:
-    names = " ".join(map(quote, packages))
-    return f"{_UPDATE}{_APT} install -y --no-install-recommends {names} >/dev/null\n"
 
 
 def timezone(name: str) -> str:
@@ -133,7 +139,8 @@ def configure(change: Configure) -> str:
         f"mkdir -p {file.path.rpartition('/')[0]}\n{_write(file.path, file.text)}\n"
         for file in change.files
     )
-    packages = install(change.packages) if change.packages else ""
+    names = " ".join(map(quote, change.packages))
+    packages = f"apt_install {names}\n" if names else ""
     stamp = f"{APPLIED}/{change.item}"
     return (
         f"mkdir -p -m 700 {APPLIED}\nrm -f {stamp}\n{files}{packages}{change.activate}"

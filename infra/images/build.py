@@ -50,7 +50,7 @@ def write_image(spec: ImageSpec, labels: Mapping[str, str], path: Path) -> None:
     if isinstance(recipe, ScratchImage):
         _write_scratch_layer(recipe, build_programs(recipe.module), layer)
     else:
-        build_root(recipe.directory, layer)
+        build_root(recipe, layer)
     config = {**recipe.config, "Labels": dict(labels)}
     write_archive(Content(spec.name, _architecture(), config, layer), path)
 
@@ -84,7 +84,12 @@ def _build_dockerfile(name: str, recipe: Dockerfile, labels: Mapping[str, str]) 
     log = cached("logs", f"{file_name(name)}.log")
     try:
         engine().images.build(
-            path=str(recipe.directory), tag=name, labels=dict(labels), rm=True, forcerm=True
+            path=str(recipe.directory),
+            tag=name,
+            labels=dict(labels),
+            buildargs=dict(recipe.arguments),
+            rm=True,
+            forcerm=True,
         )
     except BuildError as error:
         log.write_text("\n".join(map(str, error.build_log)))

@@ -23,6 +23,8 @@ CADDY = "caddy:2.11.4"
 TAILSCALE = "tailscale/tailscale:v1.102.3"
 LAB_HOST = "meshkeeper-lab/host:1"
 LAB_VM = "meshkeeper-lab/vm:1"
+DEBIAN_12 = "debian:bookworm-slim"
+LAB_HOST_12 = "meshkeeper-lab/host-12:1"
 LAB_NODE = "meshkeeper-lab/node:1"
 LAB_ACME = "meshkeeper-lab/pebble:2.8.0"
 LAB_RELAY = "meshkeeper-lab/derper:v1.102.3"
@@ -98,13 +100,18 @@ def _lab_program(name: str, module: GoModule, program: str) -> ImageSpec:
     return ImageSpec(name, recipe, official=False)
 
 
+def _lab_host(name: str, base: str, ready: str) -> ImageSpec:
+    arguments = {"BASE": base, "READY": ready}
+    return ImageSpec(name, Dockerfile("lab-host", (base,), arguments), official=False)
+
+
 _PEBBLE = GoModule("pebble-2.8.0", ("github.com/letsencrypt/pebble/v2/cmd/pebble",))
 
 #: In the order in which a lab needs them.
 _SPECS = (
-    ImageSpec(DEBIAN, DebianRoot("debian-trixie", {"Cmd": ["bash"], "Env": [PATH]})),
+    ImageSpec(DEBIAN, DebianRoot("trixie", {"Cmd": ["bash"], "Env": [PATH]})),
     ImageSpec(PYTHON, Dockerfile("python", needs=(DEBIAN,))),
-    ImageSpec(LAB_HOST, Dockerfile("lab-host", needs=(DEBIAN,)), official=False),
+    _lab_host(LAB_HOST, DEBIAN, ready="docker.io docker-cli docker-compose"),
     ImageSpec(LAB_VM, Dockerfile("lab-vm", needs=(LAB_HOST,)), official=False),
     _tailscale(),
     ImageSpec(LAB_NODE, Dockerfile("lab-node", needs=(DEBIAN, TAILSCALE)), official=False),
@@ -113,10 +120,15 @@ _SPECS = (
     _lab_program(LAB_ACME, _PEBBLE, "pebble"),
     _lab_program(LAB_RELAY, TAILSCALE_MODULE, "derper"),
     _headscale("0.28.0"),
+    ImageSpec(DEBIAN_12, DebianRoot("bookworm", {"Cmd": ["bash"], "Env": [PATH]})),
+    _lab_host(LAB_HOST_12, DEBIAN_12, ready="docker.io cloud-init"),
 )
 
 CATALOG: Mapping[str, ImageSpec] = {spec.name: spec for spec in _SPECS}
 #: What the test suite needs. A virtual machine's content serves `make test-vm` alone.
 SUITE_IMAGES = tuple(name for name in CATALOG if name != LAB_VM)
-#: What a lab runs; the older headscale serves upgrade rehearsals and the drill's sabotages.
-LAB_IMAGES = tuple(name for name in SUITE_IMAGES if name != "headscale/headscale:0.28.0")
+#: The older headscale serves upgrade rehearsals and the drill's sabotages, the older Debian hosts
+#: that somebody has already.
+_TESTS_ONLY = ("headscale/headscale:0.28.0", DEBIAN_12, LAB_HOST_12)
+#: What a lab runs.
+LAB_IMAGES = tuple(name for name in SUITE_IMAGES if name not in _TESTS_ONLY)

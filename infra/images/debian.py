@@ -7,17 +7,23 @@ from pathlib import Path
 from infra.errors import ImageUnavailable
 from infra.images.cache import cached
 from infra.images.run import BuildCommand, run_build
+from infra.images.spec import DebianRoot
 
 TARGETS = ["apt-get", "indextargets", "--format", "$(ORIGIN) $(RELEASE) $(REPO_URI)"]
 
 
-def build_root(directory: Path, layer: Path) -> None:
+def build_root(recipe: DebianRoot, layer: Path) -> None:
     """Run the recipe's build.sh, which writes the root as a tar. Needs root, or sudo."""
     run_build(
         BuildCommand(
-            what="A Debian root",
-            argv=[*_as_root(), str(directory / "build.sh"), *mirrors(_apt_targets())],
-            log=cached("logs", f"{directory.name}.log"),
+            what=f"A root of Debian {recipe.suite}",
+            argv=[
+                *_as_root(),
+                str(recipe.directory / "build.sh"),
+                recipe.suite,
+                *mirrors(_apt_targets()),
+            ],
+            log=cached("logs", f"debian-{recipe.suite}.log"),
             output=layer,
         )
     )

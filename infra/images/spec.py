@@ -37,22 +37,26 @@ class ScratchImage:
 
 @dataclass(frozen=True)
 class DebianRoot:
-    """A minimal Debian made by debootstrap."""
+    """A minimal Debian of a suite (`trixie`), made by debootstrap."""
 
-    recipe: str
+    suite: str
     config: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def directory(self) -> Path:
-        return RECIPES / self.recipe
+        return RECIPES / "debian"
 
 
 @dataclass(frozen=True)
 class Dockerfile:
-    """A directory with a Dockerfile; `needs` are the images that it names."""
+    """A directory with a Dockerfile; `needs` are the images that it names.
+
+    `arguments`: values of its ARGs.
+    """
 
     recipe: str
     needs: tuple[str, ...]
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def directory(self) -> Path:

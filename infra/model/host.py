@@ -118,6 +118,7 @@ class HostState(Model):
     unconfirmed: bool = Field(
         description="Whether a guarded change waits to be confirmed, or is being taken back."
     )
+    cloud_init_runs: bool = Field(description="Whether its first boot is still under way.")
     peer: IPv4Address | IPv6Address | None = Field(
         description="The address from which we come, as the host sees it."
     )

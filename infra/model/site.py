@@ -67,6 +67,12 @@ class Host(Model):
     address: Address = Field(description="IP address or host name.", examples=["203.0.113.10"])
     port: Port = Field(default=22, description="sshd's port.")
     first_user: UserName = Field(default="root", description="Who can log in on a new machine.")
+    sudo_password: SecretRef | None = Field(
+        default=None,
+        description="What sudo asks the first user for on a new machine; none: it asks for nothing. "
+        "Not needed any more once the host is provisioned.",
+        examples=[{"secret": "sudo_password"}],
+    )
     admin: Annotated[UserName, AfterValidator(not_root)] = Field(
         default="linuxuser", description="Who administers it afterwards."
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from infra.errors import BadInput
 from infra.model.fields import PublishedPort
 from infra.model.host import (
+    Configure,
     HostChange,
     HostState,
     RemovePackages,
@@ -61,14 +62,14 @@ def plan_host(
     """What brings the host to its wanted state; `ports` are those its stacks publish.
 
     First the way in that stays (admin), then the old one's end (sshd), then the firewall, and
-    Docker only behind it. Raises BadInput for a system that is not Debian 13, and for a firewall
+    Docker only behind it. Raises BadInput for a system that is not Debian 13 or 12, and for a firewall
     that would shut us out.
     """
-    if (state.os, state.os_version) != ("debian", "13"):
+    if state.os != "debian" or state.os_version not in host_services.DOCKER_PACKAGES:
         raise BadInput(
             f"{name} ({host.address}) runs {state.os or 'an unknown system'} {state.os_version}; "
-            "meshkeeper keeps Debian 13.",
-            "Install Debian 13 on it (Debian 12 has no Compose 2 of its own).",
+            "meshkeeper keeps Debian 13 and 12.",
+            "Install Debian 13 on it.",
         )
     changes = (
         *host_services.plan_service(host_services.base(), state),
@@ -81,15 +82,22 @@ def plan_host(
         *host_kernel.plan_kernel(name, host, state),
         *_needless(state),
         *_modes(state),
-        *host_services.plan_service(host_services.docker(host.docker), state),
+        *host_services.plan_service(host_services.docker(host.docker, state.os_version), state),
+        *_compose(state),
     )
     notes = (
+        *_cloud_init_notes(state),
         *host_firewall.firewall_notes(host, ports, state),
         *host_kernel.kernel_notes(name, host, state),
         *_clock_notes(state),
         *_unconfirmed_notes(state),
     )
     return Plan(target=name, changes=changes, notes=notes)
+
+
+def _compose(state: HostState) -> Iterable[Configure]:
+    if state.os_version == "12":
+        yield from host_services.plan_service(host_services.compose_of_13(), state)
 
 
 def _needless(state: HostState) -> Iterable[RemovePackages]:
@@ -110,6 +118,11 @@ def _timezone(host: Host, state: HostState) -> Iterable[SetTimezone]:
             summary=f"set the time zone to {host.timezone} (now {state.timezone or 'UTC'})",
             timezone=host.timezone,
         )
+
+
+def _cloud_init_notes(state: HostState) -> Iterable[str]:
+    if state.cloud_init_runs:
+        yield "cloud-init is still at work on it: provisioning waits until that is done"
 
 
 def _clock_notes(state: HostState) -> Iterable[str]:

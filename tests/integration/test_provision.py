@@ -32,10 +32,10 @@ from infra.host.apply import apply_change
 from infra.host.guard import guarded
 from infra.host.observe import observe
 from infra.host.provision import Target, after, look, require_in_order, way_in
-from infra.host.scripts import install, script_of
+from infra.host.scripts import script_of
 from infra.images.ensure import ensure_images
 from infra.model.fields import PublishedPort
-from infra.model.host import SetAdmin, SetFirewall
+from infra.model.host import Configure, SetAdmin, SetFirewall
 from infra.model.site import Derp, Host, Site
 from infra.planning.host_access import sudoers_text
 from infra.planning.host_firewall import docker_block, ufw_rules
@@ -327,7 +327,10 @@ def test_locks_of_another_apt_are_waited_for(provisioned) -> None:
         vps.check("systemd-run", f"--unit=apt-{number}", "python3", "-c", HOLD, path)
     began = time.monotonic()
     with way_in(target) as session:
-        script = f"set -eu\n{install(('sudo',))}".encode()
+        sudo = Configure(
+            item="x", summary="x", packages=("sudo",), files=(), activate="", digest=""
+        )
+        script = script_of(sudo).encode()
         session.check("install", session.as_root("sh -s"), stdin=script, timeout=120)
     assert time.monotonic() - began > SEVERAL_SECONDS - 3
 

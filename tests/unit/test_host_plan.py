@@ -76,6 +76,7 @@ def in_order() -> dict[str, Any]:
         "clock_set": True,
         "modes": {"/etc/shadow": {"mode": 0o640, "owner": "root"}},
         "unconfirmed": False,
+        "cloud_init_runs": False,
         "peer": PEER,
     }
     for service in services(host, state):
@@ -93,7 +94,7 @@ def services(host: Host, state: dict[str, Any]) -> list[host_services.Service]:
         host_services.sysctl(),
         host_kernel.settings(),
         host_kernel.swap(1024),
-        host_services.docker(host.docker),
+        host_services.docker(host.docker, "13"),
     ]
 
 

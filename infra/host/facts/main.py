@@ -23,6 +23,7 @@ from infra.host.facts.system import (
     WANTS,
     account,
     clock_set,
+    cloud_init_runs,
     file_mode,
     installed,
     is_loose,
@@ -75,6 +76,7 @@ def main(request: dict[str, Any]) -> None:
         "modes": {path: mode for path in request["modes"] if (mode := file_mode(path))},
         "unconfirmed": any(os.path.exists(mark) for mark in GUARD_MARKS),
         "peer": peer(),
+        "cloud_init_runs": cloud_init_runs(),
     }
     machine["clock"] = time.time()
     print(json.dumps(answer))

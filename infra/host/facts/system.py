@@ -79,6 +79,12 @@ def clock_set() -> bool:
     return os.path.exists("/run/systemd/timesync/synchronized")
 
 
+def cloud_init_runs() -> bool:
+    """As `cloud-init status` tells it. It may still write users, keys and sshd's settings."""
+    begun, done = (f"/run/cloud-init/{name}.json" for name in ("status", "result"))
+    return os.path.exists(begun) and not os.path.exists(done)
+
+
 def file_mode(path: str) -> dict[str, Any] | None:
     try:
         entry = os.stat(path)

@@ -11,14 +11,14 @@ from infra.images.inputs import image_hash, module_hash
 from infra.images.spec import DebianRoot, Dockerfile, GoModule, ImageSpec, ScratchImage
 
 MODULE = GoModule("program-1.0", ("example.org/program",))
-BASE = ImageSpec("base:1", DebianRoot("base"))
+BASE = ImageSpec("base:1", DebianRoot("trixie"))
 CHILD = ImageSpec("child:1", Dockerfile("child", needs=("base:1",)))
 LITTLE = {image.name: image for image in (BASE, CHILD)}
 
 
 @pytest.fixture
 def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("program-1.0/go.sum", "base/build.sh", "child/Dockerfile"):
+    for name in ("program-1.0/go.sum", "debian/build.sh", "child/Dockerfile"):
         path = tmp_path / name
         path.parent.mkdir()
         path.write_text(name)
@@ -62,7 +62,7 @@ def test_another_toolchain_changes_the_hash(
 
 def test_a_change_below_changes_the_image_above(recipes: Path) -> None:
     before = image_hash(CHILD, LITTLE)
-    changed(recipes / "base/build.sh")
+    changed(recipes / "debian/build.sh")
     assert image_hash(CHILD, LITTLE) != before
 
 

@@ -1,18 +1,19 @@
 #!/bin/sh
 # A minimal Debian root, as a tar on standard output.
-# usage: build.sh MIRROR [SECURITY-MIRROR]   (both as this machine's apt is configured)
+# usage: build.sh SUITE MIRROR [SECURITY-MIRROR]   (mirrors as this machine's apt is configured)
 set -eu
-mirror=$1
-security=${2:-}
+suite=$1
+mirror=$2
+security=${3:-}
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 trap 'exit 1' INT TERM
 
-debootstrap --variant=minbase trixie "$root" "$mirror" >&2
+debootstrap --variant=minbase "$suite" "$root" "$mirror" >&2
 {
-    echo "deb $mirror trixie main"
-    echo "deb $mirror trixie-updates main"
-    [ -z "$security" ] || echo "deb $security trixie-security main"
+    echo "deb $mirror $suite main"
+    echo "deb $mirror $suite-updates main"
+    [ -z "$security" ] || echo "deb $security $suite-security main"
 } > "$root/etc/apt/sources.list"
 
 # What no container reads, and what would differ from one build to the next.

@@ -1,0 +1,181 @@
+"""Debian 12, delivered with a user whose sudo asks for a password, and with cloud-init at work."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from deployments.lab.boot import Lab
+from deployments.lab.keys import ensure_ssh_key
+from deployments.lab.machine import Machine
+from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
+from infra.access.host_keys import pin_host_key
+from infra.errors import BadInput, StepFailed
+from infra.host import provision
+from infra.host.apply import apply_change
+from infra.host.provision import Target, after, look, look_when_settled, require_in_order, way_in
+from infra.images.catalog import CADDY, LAB_HOST_12
+from infra.model.site import Host, SecretRef
+from infra.settings import Settings
+
+#: A shell that got it as input would say that it is not found.
+PASSWORD = 'correct-horse\'s "battery" $staple'
+DELIVERED = """\
+set -eu
+useradd --create-home --shell /bin/bash --groups sudo linuxuser
+printf '%s:%s' linuxuser "$1" | chpasswd
+install -d -m 700 -o linuxuser -g linuxuser /home/linuxuser/.ssh
+install -m 600 -o linuxuser -g linuxuser /root/.ssh/authorized_keys /home/linuxuser/.ssh/
+rm /root/.ssh/authorized_keys
+"""
+#: As a provider's image runs it at its first boot, here with something that takes its time.
+CLOUD_INIT = """\
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq && apt-get install -qq -y --no-install-recommends cloud-init >/dev/null
+mkdir -p /var/lib/cloud/seed/nocloud
+echo 'instance-id: mk-test' >/var/lib/cloud/seed/nocloud/meta-data
+cat >/var/lib/cloud/seed/nocloud/user-data <<'END'
+#cloud-config
+users: []
+disable_root: false
+ssh_deletekeys: false
+preserve_hostname: true
+manage_etc_hosts: false
+apt: {preserve_sources_list: true}
+network: {config: disabled}
+locale: false
+runcmd: [sleep 12]
+END
+echo 'datasource_list: [NoCloud]' >/etc/cloud/cloud.cfg.d/99-mk-test.cfg
+systemd-run --unit=first-boot sh -c 'cloud-init init --local; cloud-init init; \
+    cloud-init modules --mode=config; cloud-init modules --mode=final'
+"""
+COMPOSE = f"""\
+services:
+  hello:
+    image: {CADDY}
+    command: caddy respond --listen :8080 hello
+"""
+
+
+@pytest.fixture(scope="module")
+def older(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, Target]]:
+    """The machine as it is delivered; the site file does not know the password yet."""
+    folder = tmp_path_factory.mktemp("older")
+    name, key = lab.plan.name("older"), folder / "id_ed25519"
+    network, resolver = lab.plan.name("internet"), lab.plan.place("dns")
+    order = Order(name=name, network=network, key=key, resolver=resolver, image=LAB_HOST_12)
+    delivered = boot_vps(lab.engine, order)
+    machine = vps_machine(lab.engine, name)
+    machine.check("sh", "-c", DELIVERED, "deliver", PASSWORD)
+    host = Host(
+        address=delivered.address,
+        host_key=delivered.fingerprint,
+        first_user="linuxuser",
+        admin_keys=(ensure_ssh_key(key),),
+    )
+    settings = Settings(site=folder / "site.yaml", state_dir=folder / "state", ssh_key=key)
+    target = Target(settings, lab.site.model_copy(update={"hosts": {"vps": host}}), "vps")
+    pin_host_key(target.admin, host.host_key)
+    yield machine, target
+    remove_vps(lab.engine, name)
+
+
+def with_password(target: Target, password: str) -> Target:
+    """The same with a secrets file that holds it."""
+    target.settings.state.mkdir(parents=True, exist_ok=True)
+    secrets = target.settings.state / "secrets.yaml"
+    secrets.touch(mode=0o600)
+    quoted = password.replace("'", "''")
+    secrets.write_text(f"sudo_password: '{quoted}'\n")
+    reference = SecretRef(secret="sudo_password")
+    host = target.site.hosts["vps"].model_copy(update={"sudo_password": reference})
+    return target._replace(site=target.site.model_copy(update={"hosts": {"vps": host}}))
+
+
+def failed_tries(machine: Machine) -> int:
+    said = machine.check("journalctl", "-o", "cat", "SYSLOG_IDENTIFIER=sudo")
+    return said.count("authentication failure")
+
+
+def test_a_sudo_that_wants_a_password_is_told_with_the_field_to_fill(older) -> None:
+    _, target = older
+    with pytest.raises(
+        StepFailed, match=r"Name the password of linuxuser .* hosts\.vps\.sudo_pass"
+    ):
+        look(target)
+
+
+def test_a_wrong_password_is_tried_once_and_named(older) -> None:
+    machine, target = older
+    wrong = with_password(target, "wrong-horse")
+    with pytest.raises(StepFailed) as refused:
+        look(wrong)
+    assert "Is the secret that hosts.vps.sudo_password names" in refused.value.hint
+    assert "wrong-horse" not in str(refused.value)
+    assert failed_tries(machine) == 1
+
+
+def test_a_first_boot_that_is_still_under_way_is_waited_for(
+    older, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine, target = older
+    target = with_password(target, PASSWORD)
+    machine.check("sh", "-c", CLOUD_INIT, timeout=300)
+    until = time.monotonic() + 30
+    while machine.run("test", "-e", "/run/cloud-init/status.json").status != 0:
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    first = look(target)
+    assert not first.settled
+    assert "cloud-init is still at work" in first.plan.notes[0]
+    monkeypatch.setattr(provision, "LOOK_AGAIN_SECONDS", 2)
+    assert look_when_settled(target).settled
+    assert machine.run("test", "-e", "/run/cloud-init/result.json").status == 0
+
+
+def test_it_is_provisioned_like_a_new_one(lab: Lab, older) -> None:
+    machine, target = older
+    target = with_password(target, PASSWORD)
+    outlook = look(target)
+    assert outlook.user == "linuxuser"
+    target = target._replace(user=outlook.user)
+    for change in outlook.plan.changes:
+        with way_in(target) as session:
+            apply_change(session, change, target.admin)
+        target = after(target, change)
+    assert require_in_order(target).round_trips == 1
+    assert [change.item for change in outlook.plan.changes][-2:] == ["host.docker", "host.compose"]
+    journal = machine.check("journalctl", "-o", "cat", "--no-pager")
+    assert PASSWORD not in journal
+    assert "correct-horse" not in journal
+    assert failed_tries(machine) == 1
+
+
+def test_the_password_is_not_needed_any_more(older) -> None:
+    _, target = older
+    (target.settings.state / "secrets.yaml").unlink()
+    require_in_order(target)
+    with pytest.raises(BadInput, match="'sudo_password' is neither in"):
+        look(with_reference_only(target))
+
+
+def with_reference_only(target: Target) -> Target:
+    host = target.site.hosts["vps"]
+    named = host.model_copy(update={"sudo_password": SecretRef(secret="sudo_password")})
+    return target._replace(site=target.site.model_copy(update={"hosts": {"vps": named}}))
+
+
+def test_only_compose_comes_from_the_newer_release_and_it_works(lab: Lab, older) -> None:
+    machine, target = older
+    kept_back = machine.check("apt-get", "-s", "dist-upgrade")
+    assert "trixie" not in kept_back
+    with way_in(target) as session:
+        archive = lab.engine.images.get(CADDY).save(named=CADDY)
+        session.send("load", session.as_root("docker load"), archive)
+    machine.write("/root/compose.yaml", COMPOSE.encode())
+    machine.check("docker", "compose", "-f", "/root/compose.yaml", "up", "-d", timeout=120)
+    running = machine.check("docker", "compose", "-f", "/root/compose.yaml", "ps", "--services")
+    assert running == "hello\n"
+    require_in_order(target)

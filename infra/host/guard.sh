@@ -17,16 +17,24 @@ arm() {
         waited=$((waited + 1))
         sleep 1
     done
-    paths=
-    keys=$(getent passwd "$2" | cut -d: -f6 | cut -c2-)/.ssh
-    for path in etc/ssh etc/sudoers.d etc/ufw etc/default/ufw "$keys"; do
-        [ ! -e "/$path" ] || paths="$paths $path"
-    done
-    # shellcheck disable=SC2086 - several paths
-    tar -C / -cf $home/before.tar $paths
+    keep "$(getent passwd "$2" | cut -d: -f6 | cut -c2-)/.ssh" || {
+        systemctl stop $unit.timer
+        exit 1
+    }
     rm -f $home/confirmed
     touch $home/armed
     sync $home/armed $home/before.tar
+}
+
+# What is there of all that a change may touch; OpenSSH's package brings an /etc/ufw without UFW.
+# The reserve is room for putting it back, however full the disk is by then.
+keep() {
+    paths=
+    for path in etc/ssh etc/sudoers.d etc/ufw etc/default/ufw "$1"; do
+        [ ! -e "/$path" ] || paths="$paths $path"
+    done
+    # shellcheck disable=SC2086 - several paths
+    tar -C / -cf $home/before.tar $paths && cp $home/before.tar $home/reserve
 }
 
 # Only one can have it: systemd refuses a second unit of that name. Its own accuracy is a minute.
@@ -61,11 +69,13 @@ confirm() {
         echo "the host has already taken it back" >&2
         exit 1
     }
+    rm -f $home/reserve
     systemctl stop $unit.timer 2>/dev/null || true
 }
 
 revert() {
     mv $home/armed $home/reverting 2>/dev/null || [ -e $home/reverting ] || exit 0
+    rm -f $home/reserve
     # What the change added must go, too: a rule that sudo can't read leaves nobody root.
     rm -rf /etc/ssh/sshd_config.d /etc/sudoers.d
     tar -C / -xf $home/before.tar
@@ -74,7 +84,7 @@ revert() {
     # UFW takes no rule of after.rules out of the kernel.
     grep -qs DOCKER-USER /etc/ufw/after.rules || forget_docker_rules
     if grep -qs '^ENABLED=yes' /etc/ufw/ufw.conf; then
-        ufw reload >/dev/null
+        ufw reload >/dev/null || true
     elif [ -x /usr/sbin/ufw ]; then
         /usr/lib/ufw/ufw-init force-stop >/dev/null
     fi

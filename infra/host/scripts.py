@@ -20,19 +20,22 @@ from infra.planning.host_firewall import BEGIN, COMMENT, END, UFW_BLOCKS
 #: What went live last, a file per item: a run that is killed between writing and starting leaves none.
 APPLIED = "/var/lib/meshkeeper/applied"
 
-# A machine that has just booted may be upgrading itself: apt's lock is waited for. That of its lists
-# it does not wait for by itself: apt-daily holds it after a boot.
+# Few programs say that they failed for want of room. A machine that has just booted may be upgrading
+# itself: apt's lock is waited for; that of its lists it does not wait for by itself. A package that
+# asks what to do with a file of somebody's keeps it: its question would be answered by our script.
+# Why a package can't be had is told by the update, which succeeds with a dead mirror, too.
 _HEAD = """\
 set -eu
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
-apt() {
-    said=$(apt-get -qq -o DPkg::Lock::Timeout=300 "$@" 2>&1) && return
-    # Asked for by apt itself once it has the lock: somebody's run was killed in the middle.
-    case "$said" in
-    *"dpkg --configure -a"*) dpkg --configure -a >/dev/null && apt "$@" ;;
-    *) echo "$said" >&2 && return 1 ;;
-    esac
+explain() {
+    status=$?
+    [ $status = 0 ] || df -k --output=avail,target /etc /home /usr /var | sort -u | while read -r free place; do
+        [ "$free" = Avail ] || [ "$free" -ge 1024 ] || echo "No space left on $place" >&2
+    done
+    exit $status
 }
+trap explain EXIT
+apt() { apt-get -qq -o DPkg::Lock::Timeout=300 -o DPkg::Options::=--force-confold "$@"; }
 apt_install() {
     tries=0
     until said=$(apt update 2>&1); do
@@ -40,7 +43,7 @@ apt_install() {
         case "$said" in *lists/lock*) [ $tries -lt 60 ] ;; *) false ;; esac || { echo "$said" >&2; exit 1; }
         sleep 5
     done
-    apt install -y --no-install-recommends "$@"
+    apt install -y --no-install-recommends "$@" >/dev/null || { echo "$said" >&2; exit 1; }
 }
 """
 
@@ -61,7 +64,7 @@ def script_of(change: HostChange) -> str:  # noqa: C901 - a table, whose gaps my
         case Configure():
             return _HEAD + configure(change)
         case RemovePackages():
-            return _HEAD + f"apt purge -y {' '.join(map(quote, change.packages))}\n"
+            return _HEAD + f"apt purge -y {' '.join(map(quote, change.packages))} >/dev/null\n"
         case SetModes():
             return _HEAD + modes(change)
 
@@ -99,7 +102,7 @@ loginctl enable-linger {user}
 def sshd(change: HardenSshd) -> str:
     return f"""\
 mkdir -p {SSHD_DROP_IN.rpartition("/")[0]} /run/sshd
-{_write(SSHD_DROP_IN, change.drop_in)}
+{_replace(SSHD_DROP_IN, change.drop_in)}
 sshd -t
 systemctl reload ssh
 """
@@ -136,7 +139,7 @@ for number in $numbers; do ufw --force delete "$number" >/dev/null; done
 def configure(change: Configure) -> str:
     """Files before packages: a service that begins when it is installed begins with them."""
     files = "".join(
-        f"mkdir -p {file.path.rpartition('/')[0]}\n{_write(file.path, file.text)}\n"
+        f"mkdir -p {file.path.rpartition('/')[0]}\n{_replace(file.path, file.text)}\n"
         for file in change.files
     )
     names = " ".join(map(quote, change.packages))
@@ -152,6 +155,11 @@ def modes(change: SetModes) -> str:
     return "".join(
         f"chown root {path}\nchmod {mode:04o} {path}\n" for path, mode in change.modes.items()
     )
+
+
+def _replace(path: str, content: str) -> str:
+    """In one moment: where there is no room for it, what was there stays."""
+    return f"{_write(f'{path}.new', content)}\nmv {path}.new {path}"
 
 
 def _write(path: str, content: str) -> str:

@@ -93,6 +93,7 @@ class HostState(Model):
     os: Text = Field(description="`ID` of /etc/os-release.")
     os_version: Text = Field(description="`VERSION_ID` of /etc/os-release.")
     packages: dict[Text, Text] = Field(description="Installed version of those asked for.")
+    unfinished: bool = Field(description="Whether an installation of packages was broken off.")
     admin: Account | None
     backup: Account | None = Field(description="Who may only fetch snapshots.")
     sshd: Annotated[dict[Text, Lines], AfterValidator(_with_ports)] = Field(

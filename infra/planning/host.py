@@ -72,6 +72,7 @@ def plan_host(
             "Install Debian 13 on it.",
         )
     changes = (
+        *host_services.plan_service(host_services.dpkg(), state),
         *host_services.plan_service(host_services.base(), state),
         *_timezone(host, state),
         *host_access.plan_admin(host, state),

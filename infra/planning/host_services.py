@@ -77,6 +77,20 @@ def base() -> Service:
     return Service("packages", "install what the rest needs", BASE_PACKAGES, (), "", lambda _: "")
 
 
+def dpkg() -> Service:
+    """Before all others: with an installation that was broken off, apt installs nothing."""
+    return Service(
+        "dpkg",
+        "finish an installation that was broken off",
+        (),
+        (),
+        # A package that can't be configured may be one that has to be unpacked anew.
+        "dpkg --force-confold --configure -a >/dev/null || true\n"
+        "apt --fix-broken install -y >/dev/null\n",
+        lambda state: "apt refuses to work until then" if state.unfinished else "",
+    )
+
+
 def plan_services(host: Host, state: HostState) -> Iterable[Configure]:
     """Those that differ. The base comes before them, Docker last."""
     services = (fail2ban(state), upgrades(host), journald(), sysctl())

@@ -4,7 +4,8 @@ import json
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,40 @@ def test_a_file_is_loose_when_others_may_change_it_or_put_another_in_its_place(
 
 
 def test_a_held_package_is_there() -> None:
-    listing = "ii  sudo 1.9\nhi  docker.io 26.1\nrc  nginx 1.26\n"
-    assert system.installed(listing) == {"sudo": "1.9", "docker.io": "26.1"}
+    listing = "ii  sudo 1.9\nhi  docker.io 26.1\nrc  nginx 1.26\nii  dash 0.5\n"
+    wanted = ["docker.io", "nginx", "sudo"]
+    assert system.installed(listing, wanted) == {"sudo": "1.9", "docker.io": "26.1"}
+
+
+@pytest.mark.parametrize("listing", ["iU  sudo 1.9", "iF  sudo 1.9", "iHR sudo 1.9"])
+def test_an_installation_is_broken_off_when_nobody_goes_on_with_it(
+    listing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "DPKG", str(tmp_path))
+    (tmp_path / "lock-frontend").touch()
+    assert system.unfinished(listing)
+    with holding(tmp_path / "lock-frontend"):
+        assert not system.unfinished(listing)
+    assert not system.unfinished("ii  sudo 1.9\nrc  nginx 1.26\nit  libc-bin 2.41")
+    (tmp_path / "updates").mkdir()
+    (tmp_path / "updates/0003").touch()
+    assert system.unfinished("ii  sudo 1.9")
+
+
+@contextmanager
+def holding(lock: Path) -> Iterator[None]:
+    """Another process has the lock, as apt does."""
+    program = (
+        "import fcntl, sys; lock = open(sys.argv[1], 'w'); fcntl.lockf(lock, fcntl.LOCK_EX);"
+        "print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        yield
+        other.communicate()
 
 
 @pytest.mark.parametrize("wal", ["WAL", "DELETE"])

@@ -40,6 +40,7 @@ def in_order() -> dict[str, Any]:
         "os": "debian",
         "os_version": "13",
         "packages": dict.fromkeys(set(PACKAGES) - set(NEEDLESS_PACKAGES), "1"),
+        "unfinished": False,
         "admin": {"shell": "/bin/bash", "groups": ["sudo"], "authorized_keys": [KEY]},
         "sshd": {"port": ["22"], **sshd},
         "backup": None,

@@ -34,6 +34,7 @@ from infra.host.facts.system import (
     swaps,
     sysctl,
     timezone,
+    unfinished,
 )
 
 TYPE_CHECKING = False
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 
 def main(request: dict[str, Any]) -> None:
-    programs = start_programs(request["packages"], request["admin"])
+    programs = start_programs(request["admin"])
     answer = {
         "stacks": {stack["project"]: stack_state(stack) for stack in request["stacks"]},
         "images": image_ids(request["images"]),
@@ -56,7 +57,8 @@ def main(request: dict[str, Any]) -> None:
     answer["host"] = {
         "os": os_release.get("ID", ""),
         "os_version": os_release.get("VERSION_ID", ""),
-        "packages": installed(outputs["dpkg"]),
+        "packages": installed(outputs["dpkg"], request["packages"]),
+        "unfinished": unfinished(outputs["dpkg"]),
         "admin": account(request["admin"]),
         "backup": account(request["backup"]),
         "sshd": sshd_settings(outputs["sshd"] + outputs["sshd of the admin"], request["sshd"]),
@@ -82,10 +84,10 @@ def main(request: dict[str, Any]) -> None:
     print(json.dumps(answer))
 
 
-def start_programs(packages: list[str], admin: str) -> dict[str, Program | None]:
+def start_programs(admin: str) -> dict[str, Program | None]:
     # From an address that is in no local network: what `Match` blocks make of such a login counts.
     outside = ",host=outside.invalid,addr=192.0.2.1"
-    query = ["-W", "-f", "${db:Status-Abbrev}${Package} ${Version}\n", *packages]
+    query = ["-W", "-f", "${db:Status-Abbrev}${Package} ${Version}\n"]
     return {
         "dpkg": start("/usr/bin/dpkg-query", query),
         "sshd": start("/usr/sbin/sshd", ["-T", "-C", "user=root" + outside]),

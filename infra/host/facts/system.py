@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import grp
 import os
 import pwd
 import stat
+import struct
 
 from infra.host.facts.base import listed, read
 
@@ -19,6 +21,7 @@ WANTS = (
     "/etc/systemd/system/swap.target.wants",
     "/etc/systemd/system/timers.target.wants",
 )
+DPKG = "/var/lib/dpkg"
 APPLIED = "/var/lib/meshkeeper/applied"
 #: What infra/host/guard.sh leaves while it waits for a confirmation, and while it reverts.
 GUARD_MARKS = ("/var/lib/meshkeeper/guard/armed", "/var/lib/meshkeeper/guard/reverting")
@@ -26,10 +29,32 @@ GUARD_MARKS = ("/var/lib/meshkeeper/guard/armed", "/var/lib/meshkeeper/guard/rev
 SLICES = ("/sys/fs/cgroup/system.slice", "/sys/fs/cgroup/systemd/system.slice")
 
 
-def installed(listing: str) -> dict[str, str]:
+def installed(listing: str, wanted: list[str]) -> dict[str, str]:
     # The first letter is what is wanted: a package that is held is there, too.
     lines = [line[3:].split() for line in listing.splitlines() if line[1:3] == "i "]
-    return {words[0]: words[1] for words in lines if len(words) > 1}
+    found = {words[0]: words[1] for words in lines if len(words) > 1}
+    return {package: found[package] for package in wanted if package in found}
+
+
+def unfinished(listing: str) -> bool:
+    """Whether an installation was broken off: by its packages, or by dpkg's own journal.
+
+    One that still goes on is none.
+    """
+    half = any(line[:1] == "i" and line[1:2] in "UFH" for line in listing.splitlines())
+    journal = any(entry.isdigit() for entry in listed(DPKG + "/updates"))
+    return (half or journal) and not is_locked(DPKG + "/lock-frontend")
+
+
+def is_locked(path: str) -> bool:
+    """Asked without taking the lock, which would stop whoever wants it in that moment."""
+    question = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    try:
+        with open(path) as stream:
+            answer = fcntl.fcntl(stream, fcntl.F_GETLK, question)
+    except OSError:
+        return False
+    return bool(struct.unpack("hhqqi", answer)[0] != fcntl.F_UNLCK)
 
 
 def sshd_settings(listing: str, wanted: list[str]) -> dict[str, list[str]]:

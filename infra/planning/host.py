@@ -13,7 +13,13 @@ from infra.model.host import (
 )
 from infra.model.plan import Plan
 from infra.model.site import Host
-from infra.planning import host_access, host_backup, host_firewall, host_services
+from infra.planning import (
+    host_access,
+    host_backup,
+    host_firewall,
+    host_listeners,
+    host_services,
+)
 
 #: They listen on the network, or send passwords over it, and no site needs them.
 NEEDLESS_PACKAGES = (
@@ -79,7 +85,11 @@ def plan_host(
         *_modes(state),
         *host_services.plan_service(host_services.docker(host.docker), state),
     )
-    notes = (*host_firewall.firewall_notes(host, ports, state), *_clock_notes(state))
+    notes = (
+        *host_firewall.firewall_notes(host, ports, state),
+        *host_listeners.listener_notes(ports, state),
+        *clock_notes(state),
+    )
     return Plan(target=name, changes=changes, notes=notes)
 
 
@@ -103,7 +113,7 @@ def _timezone(host: Host, state: HostState) -> Iterable[SetTimezone]:
         )
 
 
-def _clock_notes(state: HostState) -> Iterable[str]:
+def clock_notes(state: HostState) -> Iterable[str]:
     offset = state.machine.clock_offset
     if abs(offset) > CLOCK_TOLERANCE:
         where = "ahead of" if offset > 0 else "behind"

@@ -42,6 +42,7 @@ def schedules(site: Site, entrypoint: str) -> list[DeploymentScheduleCreate]:
     crons = {
         "flows.backup.headscale_backup": site.backup.schedule,
         "flows.drill.restore_drill": site.drill.schedule,
+        "flows.audit.audit": site.audit.schedule,
     }
     if entrypoint not in crons:
         return []

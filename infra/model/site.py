@@ -191,6 +191,10 @@ class Drill(Model):
     schedule: Cron = "30 4 * * 0"
 
 
+class Audit(Model):
+    schedule: Cron = "50 6 * * *"
+
+
 class Network(Model):
     """How the control machine reaches the site; empty on the real internet."""
 
@@ -211,6 +215,7 @@ class Site(Model):
     stacks: Stacks
     backup: Backup
     drill: Drill = Drill()
+    audit: Audit = Audit()
     network: Network = Network()
 
     @property

@@ -6,6 +6,7 @@ The hardening list is not checked a second time: a change in the plan is an item
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from infra.errors import MeshkeeperError
 from infra.model.audit import Finding
 from infra.model.fields import PublishedPort
 from infra.model.host import HostChange, HostState
@@ -55,6 +56,7 @@ ITEMS = {
         "bounded logs, and containers that outlive its restart", "the engine's own answer"
     ),
 }
+_REACHED = Question("host.reached", "a login, and a look in one round trip")
 _LISTENERS = Question("host.listeners", "the kernel's tables of sockets, and whose they are")
 _FOREIGN = Question("host.foreign-rules", "UFW's rules, the kernel's chain INPUT")
 _CLOCK = Question("host.clock", "its time against both ends of the round trip")
@@ -69,6 +71,11 @@ def host_findings(
     noted = _noted(host, ports, seen.host)
     health = health_findings(host, seen.host.machine, seen.health) if seen.health else ()
     return (*planned, *noted, *health)
+
+
+def host_unknown(error: MeshkeeperError) -> Finding:
+    """Instead of all of them, for a host that gave no answer."""
+    return _REACHED.not_asked(error.message, error.hint)
 
 
 def _planned(item: str, change: HostChange | None) -> Finding:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Set
 
+from infra.errors import MeshkeeperError
 from infra.model.audit import Finding
 from infra.model.fields import PublishedPort
 from infra.model.host import HostState
@@ -78,8 +79,8 @@ def outside_findings(
         yield _CLOSED.not_asked("nothing at all answers: is the host there?", "")
 
 
-def outside_unknown(reason: str) -> Iterable[Finding]:
-    return (question.not_asked(reason, "Try again.") for question in (_DECLARED, _CLOSED))
+def outside_unknown(error: MeshkeeperError) -> Iterable[Finding]:
+    return (question.not_asked(error.message, error.hint) for question in (_DECLARED, _CLOSED))
 
 
 def _list(ports: Set[int]) -> str:

@@ -84,7 +84,7 @@ def _planned(item: str, change: HostChange | None) -> Finding:
     if change is None:
         return question.in_order(wanted.state)
     state = "; ".join(change.detail.splitlines()) or "not as the site file wants it"
-    return question.to_do(state, f"`meshkeeper provision`: {change.summary}.")
+    return question.to_do(state, f"'meshkeeper provision': {change.summary}.")
 
 
 def _noted(host: Host, ports: tuple[PublishedPort, ...], state: HostState) -> Iterable[Finding]:
@@ -108,7 +108,7 @@ def _noted(host: Host, ports: tuple[PublishedPort, ...], state: HostState) -> It
         _CLOCK.in_order("it goes with ours"),
         _CLOCK.to_do(
             "; ".join(clock_notes(state)),
-            "Compare both with a clock you trust; `timedatectl` tells whether one is kept.",
+            "Compare both with a clock you trust; 'timedatectl' tells whether one is kept.",
         ),
     )
 

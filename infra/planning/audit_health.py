@@ -33,35 +33,35 @@ def health_findings(host: Host, machine: Machine, health: HealthState) -> Iterab
     yield _security_updates(health, now)
     yield _upgrade_runs(health, now)
     yield _reboot(host, health, now)
-    yield _room(
-        _DISK, machine.disk_free_bytes, machine.disk_bytes, "`sudo du -xhd2 / | sort -h | tail`"
-    )
-    yield _room(_MEMORY, health.ram_free_bytes, machine.ram_bytes, "`ps aux --sort=-rss | head`")
+    yield _room(_DISK, machine.disk_free_bytes, machine.disk_bytes, "'sudo du -xhd2 /'")
+    yield _room(_MEMORY, health.ram_free_bytes, machine.ram_bytes, "'ps aux --sort=-rss'")
     yield _units(health)
     yield _bans(health)
 
 
 def _security_updates(health: HealthState, now: float) -> Finding:
     """Those that wait for the next run are no fault; those that a run left out are."""
-    todo = "`sudo apt-get update` on the host tells why."
+    todo = "'sudo apt-get update' on the host tells why."
     if health.security_updates is None:
         return _UPDATES.not_asked("apt does not tell, or knows no security suite", todo)
     if now - health.lists_at > LATE:
         return _UPDATES.not_asked(f"its lists are {_age(now - health.lists_at)} old", todo)
     waiting = _several(health.security_updates)
     if waiting and health.upgraded_at > health.lists_at:
-        todo = "`sudo unattended-upgrade -v` on the host tells why."
+        todo = "'sudo unattended-upgrade -v' on the host tells why."
         return _UPDATES.to_do(f"left out by the last run: {waiting}", todo)
     return _UPDATES.in_order(f"for the next run: {waiting}" if waiting else "none is missing")
 
 
 def _upgrade_runs(health: HealthState, now: float) -> Finding:
-    ended = "none ended well yet"
+    ended = f"none ended well yet, in the {_age(now - health.upgrades_since)} since it is set up"
+    if not health.upgrades_since:
+        ended = "not set up"
     if health.upgraded_at:
         ended = f"the last one ended well {_age(now - health.upgraded_at)} ago"
     if health.upgrades_since and now - max(health.upgraded_at, health.upgrades_since) <= LATE:
         return _RUNS.in_order(ended)
-    todo = "Look at /var/log/unattended-upgrades and `systemctl list-timers` on the host."
+    todo = "Look at /var/log/unattended-upgrades and 'systemctl list-timers' on the host."
     return _RUNS.to_do(ended, todo)
 
 
@@ -72,7 +72,7 @@ def _reboot(host: Host, health: HealthState, now: float) -> Finding:
     state = f"an update has needed one for {_age(waits)}"
     if host.reboot_at and waits <= MISSED:
         return _REBOOT.in_order(f"{state}, and it comes at {host.reboot_at}")
-    return _REBOOT.to_do(state, "`sudo reboot` on the host, when it suits you.")
+    return _REBOOT.to_do(state, "'sudo reboot' on the host, when it suits you.")
 
 
 def _room(question: Question, free: int, whole: int, look: str) -> Finding:
@@ -86,7 +86,7 @@ def _units(health: HealthState) -> Finding:
     if health.failed_units is None:
         return _UNITS.not_asked("systemd does not tell", "Is the host about to go down?")
     if failed := _several(health.failed_units):
-        return _UNITS.to_do(f"failed: {failed}", "`systemctl status UNIT` on the host tells why.")
+        return _UNITS.to_do(f"failed: {failed}", "'systemctl status UNIT' on the host tells why.")
     return _UNITS.in_order("none has failed")
 
 

@@ -76,7 +76,7 @@ def outside_findings(
     elif reached or answering:
         yield _CLOSED.in_order("none of them answers")
     else:
-        yield _CLOSED.not_asked("nothing at all answers: is the host there?", "")
+        yield _CLOSED.not_asked("nothing at all answers", "Is the host there?")
 
 
 def outside_unknown(error: MeshkeeperError) -> Iterable[Finding]:

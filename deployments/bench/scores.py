@@ -6,6 +6,8 @@ Lynis runs on the VPS, ssh-audit from here. The VPS is the lab's, by itself, and
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from deployments.lab.command import meshkeeper
@@ -37,21 +39,28 @@ Json = dict[str, Any]
 
 
 def main() -> int:
-    engine, name = docker_engine(), PLAN.name("vps")
     try:
-        ensure_images([IMAGE])
-        remove_vps(engine, name)
-        order = Order(name=name, network="bridge", key=PLAN.ssh_key)
-        write_site(PLAN, boot_vps(engine, order))
-        scores = measure(vps_machine(engine, name))
+        with delivered() as vps:
+            scores = measure(vps)
     except MeshkeeperError as error:
         print(f"scores: {error}", file=sys.stderr)
         return error.exit_code
-    finally:
-        remove_vps(engine, name)
     OUTPUT.write_text(json.dumps(scores, indent=2))
     print(f"\nwritten to {OUTPUT.relative_to(ROOT)}")
     return 0
+
+
+@contextmanager
+def delivered() -> Iterator[Machine]:
+    """A VPS of its own, with a site file that describes it; it goes afterwards."""
+    engine, name = docker_engine(), PLAN.name("vps")
+    ensure_images([IMAGE])
+    remove_vps(engine, name)
+    try:
+        write_site(PLAN, boot_vps(engine, Order(name=name, network="bridge", key=PLAN.ssh_key)))
+        yield vps_machine(engine, name)
+    finally:
+        remove_vps(engine, name)
 
 
 def measure(vps: Machine) -> dict[str, Json]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 
 from infra.host.facts.base import read
 
@@ -50,11 +51,18 @@ def owners_of(sockets: set[str]) -> dict[str, str]:
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
         if len(found) == len(sockets):
             break
-        folder = f"/proc/{pid}/fd"
-        try:
-            targets = {os.readlink(folder + "/" + name) for name in os.listdir(folder)}
-        except OSError:  # it ended meanwhile
-            continue
-        for target in targets & (sockets - found.keys()):
+        for target in targets(f"/proc/{pid}/fd") & (sockets - found.keys()):
             found[target] = read(f"/proc/{pid}/comm").strip()
+    return found
+
+
+def targets(folder: str) -> set[str]:
+    """What the files that a process has open are; each may be closed meanwhile."""
+    found = set()
+    try:
+        for name in os.listdir(folder):
+            with suppress(OSError):
+                found.add(os.readlink(folder + "/" + name))
+    except OSError:  # the process ended
+        pass
     return found

@@ -9,9 +9,12 @@ import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
+from deployments.cli.schema import EXAMPLE
+from deployments.embedded.registration import schedules
 from flows import audit
 from infra.errors import BadInput, StepFailed, Unreachable
 from infra.model.request import AuditRequest
+from infra.model.site import Site
 from infra.planning.question import Question
 
 UNITS = Question("host.units", "systemctl list-units --failed")
@@ -84,3 +87,10 @@ def test_a_host_behind_a_jump_host_is_not_knocked_at(audited: Any, tmp_path: Pat
     state = audited(IN_ORDER, outside=AssertionError("it was"))
     assert state.name == "InOrder"
     assert "- Not asked: ports from outside" in published(state)["markdown"]
+
+
+@pytest.mark.parametrize(("cron", "planned"), [("50 6 * * *", ["50 6 * * *"]), (None, [])])
+def test_an_audit_is_scheduled_as_the_site_file_says(cron: str | None, planned: list[str]) -> None:
+    values = yaml.safe_load(EXAMPLE.read_text()) | {"audit": {"schedule": cron}}
+    found = schedules(Site.model_validate(values), "flows.audit.audit")
+    assert [getattr(one.schedule, "cron", None) for one in found] == planned

@@ -47,22 +47,29 @@ def _security_updates(health: HealthState, now: float) -> Finding:
     if now - health.lists_at > LATE:
         return _UPDATES.not_asked(f"its lists are {_age(now - health.lists_at)} old", todo)
     waiting = _several(health.security_updates)
-    if waiting and health.upgraded_at > health.lists_at:
-        todo = "'sudo unattended-upgrade -v' on the host tells why."
-        return _UPDATES.to_do(f"left out by the last run: {waiting}", todo)
-    return _UPDATES.in_order(f"for the next run: {waiting}" if waiting else "none is missing")
+    if not waiting:
+        return _UPDATES.in_order("none is missing")
+    if _runs_come(health, now) and health.upgraded_at <= health.lists_at:
+        return _UPDATES.in_order(f"for the next run: {waiting}")
+    todo = "'sudo unattended-upgrade -v' on the host installs them, or tells why not."
+    return _UPDATES.to_do(f"missing: {waiting}", todo)
 
 
 def _upgrade_runs(health: HealthState, now: float) -> Finding:
     ended = f"none ended well yet, in the {_age(now - health.upgrades_since)} since it is set up"
     if not health.upgrades_since:
         ended = "not set up"
-    if health.upgraded_at:
+    elif health.upgraded_at:
         ended = f"the last one ended well {_age(now - health.upgraded_at)} ago"
-    if health.upgrades_since and now - max(health.upgraded_at, health.upgrades_since) <= LATE:
+    if _runs_come(health, now):
         return _RUNS.in_order(ended)
     todo = "Look at /var/log/unattended-upgrades and 'systemctl list-timers' on the host."
     return _RUNS.to_do(ended, todo)
+
+
+def _runs_come(health: HealthState, now: float) -> bool:
+    last = max(health.upgraded_at, health.upgrades_since)
+    return health.upgrades_since > 0 and now - last <= LATE
 
 
 def _reboot(host: Host, health: HealthState, now: float) -> Finding:

@@ -287,12 +287,24 @@ def test_a_redirect_of_routes_is_refused_by_the_kernel(provisioned) -> None:
         assert provisioned.machine.check("cat", f"/proc/sys/{key.replace('.', '/')}") == "0\n"
 
 
-def test_only_strong_algorithms_are_offered(provisioned) -> None:
+@pytest.mark.parametrize(
+    ("kind", "weak", "complaint"),
+    [
+        ("kex", "ecdh-sha2-nistp256", "no acceptable kex"),
+        ("key_types", "ecdsa-sha2-nistp256", "no acceptable host key"),
+    ],
+)
+def test_only_strong_algorithms_are_offered(
+    provisioned, kind: str, weak: str, complaint: str
+) -> None:
+    # A provider's machine has a host key of each type, the lab's only one.
+    provisioned.machine.check("ssh-keygen", "-A")
+    provisioned.machine.check("systemctl", "reload", "ssh")
     admin = provisioned.target.admin
     transport = paramiko.Transport((admin.address, admin.port))
-    transport.get_security_options().kex = ("ecdh-sha2-nistp256",)
+    setattr(transport.get_security_options(), kind, (weak,))
     try:
-        with pytest.raises(paramiko.SSHException, match="no acceptable kex"):
+        with pytest.raises(paramiko.SSHException, match=complaint):
             transport.start_client(timeout=10)
     finally:
         transport.close()

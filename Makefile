@@ -1,6 +1,6 @@
 # Everything begins here. The scripts install what is missing and say what they install.
 .DEFAULT_GOAL := help
-.PHONY: help venv lab lab-down test test-vm check bench clean
+.PHONY: help venv lab lab-down test test-vm check bench scores clean
 
 PYTHON := .venv/bin/python
 BOOTSTRAP := deployments/bootstrap
@@ -49,6 +49,12 @@ check: ## format, lint, types, unit tests: under a minute
 
 bench: ## figures as ratios, taken on the running lab; written to build/bench.json
 	@$(WITH_DOCKER) $(PYTHON) -m deployments.bench
+
+scores: ## what Lynis and ssh-audit say of a bare VPS and of the same one provisioned
+	@$(BOOTSTRAP)/tools.sh
+	@$(BOOTSTRAP)/venv.sh requirements-dev.lock
+	@$(BOOTSTRAP)/engine.sh
+	@$(WITH_DOCKER) $(PYTHON) -m deployments.bench.scores
 
 clean: ## empty the caches (images, toolchain, environment)
 	@$(WITH_DOCKER) $(BOOTSTRAP)/clean.sh

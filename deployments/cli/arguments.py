@@ -23,6 +23,7 @@ COMMANDS = {
     "rollout": "bring headscale and caddy to their desired state",
     "backup": "take, verify and store a snapshot of headscale",
     "drill": "prove that a snapshot brings the mesh back",
+    "audit": "how the hosts are, item by item, and what to do; changes nothing",
     "device-key": "make a key that lets one new device join the mesh",
 }
 

@@ -1,4 +1,4 @@
-"""`provision`, `rollout`, `backup`, `drill`: run the flow of that name and end with its result."""
+"""`provision`, `rollout`, `backup`, `drill`, `audit`: run the flow of that name and end with its result."""
 
 import json
 import sys
@@ -13,7 +13,13 @@ from deployments.embedded import control_plane
 from deployments.embedded.api import Api, Json
 from deployments.embedded.control_plane import POOL
 from infra.errors import BadInput, CouldNotRun
-from infra.model.request import BackupRequest, DrillRequest, ProvisionRequest, RolloutRequest
+from infra.model.request import (
+    AuditRequest,
+    BackupRequest,
+    DrillRequest,
+    ProvisionRequest,
+    RolloutRequest,
+)
 from infra.model.site import Site
 from infra.settings import Settings, load_settings
 from infra.site_file import load_site
@@ -39,6 +45,7 @@ FLOWS = {
         "headscale-backup/hourly", "flows.backup.headscale_backup", BackupRequest
     ),
     "drill": FlowCommand("restore-drill/weekly", "flows.drill.restore_drill", DrillRequest),
+    "audit": FlowCommand("audit/daily", "flows.audit.audit", AuditRequest),
 }
 
 

@@ -42,10 +42,12 @@ def schedules(site: Site, entrypoint: str) -> list[DeploymentScheduleCreate]:
     crons = {
         "flows.backup.headscale_backup": site.backup.schedule,
         "flows.drill.restore_drill": site.drill.schedule,
+        "flows.audit.audit": site.audit.schedule,
     }
-    if entrypoint not in crons:
+    cron = crons.get(entrypoint)
+    if cron is None:
         return []
-    schedule = CronSchedule(cron=crons[entrypoint], timezone=site.timezone)
+    schedule = CronSchedule(cron=cron, timezone=site.timezone)
     return [DeploymentScheduleCreate(schedule=schedule, active=True, slug="site")]
 
 

@@ -16,7 +16,17 @@ from infra.planning.host_kernel import SWAP_FILE
 
 ANSWER_LIMIT = 2 * 1024 * 1024
 #: Of infra.host.facts; each uses only those before it.
-_MODULES = ("base", "machine", "system", "firewall", "docker", "stacks", "main")
+_MODULES = (
+    "base",
+    "machine",
+    "system",
+    "listeners",
+    "firewall",
+    "docker",
+    "stacks",
+    "health",
+    "main",
+)
 _JOINED = re.compile(
     r"^ *from (?:__future__|infra\.host\.facts\.\w+) import (?:\([^)]*\)|.*)\n", re.MULTILINE
 )

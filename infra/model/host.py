@@ -10,12 +10,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from infra.model.base import Model
+from infra.model.fields import Port
 from infra.model.plan import Change
 
 Text = Annotated[str, StringConstraints(max_length=4096)]
 FileContent = Annotated[str, StringConstraints(max_length=64 * 1024)]
 Amount = Annotated[int, Field(ge=0, lt=2**63)]
 Lines = Annotated[tuple[Text, ...], Field(max_length=1_000)]
+Moment = Annotated[float, Field(ge=0, lt=1e11)]
 
 
 class Account(Model):
@@ -46,6 +48,15 @@ class Firewall(Model):
     )
 
 
+class Listener(Model):
+    """A program that others can reach, unless a firewall stands between."""
+
+    port: Port
+    protocol: Literal["tcp", "udp"]
+    address: IPv4Address | IPv6Address
+    process: Text = Field(description="Its name, as the kernel shortens it; empty: unknown.")
+
+
 class Engine(Model):
     """The Docker engine that answered on its socket."""
 
@@ -68,7 +79,7 @@ class Machine(Model):
     kernel: Text
     virtualisation: Text = Field(description="`docker`, … for a container; `vm`; `none`.")
     provider: Text = Field(description="As the machine's firmware tells it; empty: unknown.")
-    clock: Annotated[float, Field(ge=0, lt=1e11)] = Field(description="Its time, seconds, UTC.")
+    clock: Moment = Field(description="Its time, seconds, UTC.")
     clock_offset: float = Field(
         default=0, description="Seconds by which its clock is ahead of ours; ours to say."
     )
@@ -77,6 +88,19 @@ class Machine(Model):
     def container(self) -> bool:
         """Whether swap, clock and most kernel settings belong to the machine below."""
         return self.virtualisation not in ("vm", "none")
+
+
+class HealthState(Model):
+    """What changes by itself. Times in seconds, UTC, of the host's clock; 0: never."""
+
+    security_updates: Lines | None = Field(description="Packages; None: apt could not tell.")
+    lists_at: Moment = Field(description="When it last asked which updates there are.")
+    upgraded_at: Moment = Field(description="When unattended-upgrades last ended well.")
+    upgrades_since: Moment = Field(description="Since when it is set up.")
+    reboot_required_since: Moment
+    failed_units: Lines | None = Field(description="None: systemd could not tell.")
+    banned: Amount | None = Field(description="Addresses; None: fail2ban's jail does not answer.")
+    ram_free_bytes: Amount
 
 
 def _with_ports(settings: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
@@ -122,6 +146,9 @@ class HostState(Model):
     cloud_init_runs: bool = Field(description="Whether its first boot is still under way.")
     peer: IPv4Address | IPv6Address | None = Field(
         description="The address from which we come, as the host sees it."
+    )
+    listeners: tuple[Listener, ...] = Field(
+        max_length=200, description="Who listens on an address that is not the host's own alone."
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from infra.model.base import Model
-from infra.model.host import HostState, Lines, Text
+from infra.model.host import HealthState, HostState, Lines, Text
 from infra.model.snapshot import Sha256
 
 
@@ -28,6 +28,9 @@ class ObserveRequest(Model):
     stacks: tuple[StackQuery, ...] = ()
     images: tuple[str, ...] = Field(default=(), description="Image names whose ids are wanted.")
     database: PurePosixPath | None = Field(default=None, description="Headscale's, if one is.")
+    health: bool = Field(
+        default=False, description="Also what only an audit asks: it takes longer."
+    )
 
 
 class FileState(Model):
@@ -66,3 +69,4 @@ class Observation(Model):
     stacks: dict[Text, StackState] = Field(max_length=32)
     images: dict[Text, Text] = Field(max_length=64)
     mesh: MeshState | None = Field(description="None: there is no database, or none was asked for.")
+    health: HealthState | None = Field(description="None: it was not asked for.")

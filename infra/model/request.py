@@ -27,6 +27,10 @@ class BackupRequest(BaseModel):
     site: SiteName
 
 
+class AuditRequest(BaseModel):
+    site: SiteName
+
+
 class DrillRequest(BaseModel):
     site: SiteName
     snapshot: Annotated[str, StringConstraints(pattern=r"^(latest|[0-9]{8}T[0-9]{6}Z)$")] = Field(

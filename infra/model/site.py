@@ -201,6 +201,12 @@ class Drill(Model):
     schedule: Cron = "30 4 * * 0"
 
 
+class Audit(Model):
+    schedule: Cron | None = Field(
+        default="50 6 * * *", description="null: only when asked for; it needs the admin's key."
+    )
+
+
 class Network(Model):
     """How the control machine reaches the site; empty on the real internet."""
 
@@ -221,6 +227,7 @@ class Site(Model):
     stacks: Stacks
     backup: Backup
     drill: Drill = Drill()
+    audit: Audit = Audit()
     network: Network = Network()
 
     @property

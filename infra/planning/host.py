@@ -14,7 +14,14 @@ from infra.model.host import (
 )
 from infra.model.plan import Plan
 from infra.model.site import Host
-from infra.planning import host_access, host_backup, host_firewall, host_kernel, host_services
+from infra.planning import (
+    host_access,
+    host_backup,
+    host_firewall,
+    host_kernel,
+    host_listeners,
+    host_services,
+)
 
 #: They listen on the network, or send passwords over it, and no site needs them.
 NEEDLESS_PACKAGES = (
@@ -89,8 +96,9 @@ def plan_host(
     notes = (
         *_cloud_init_notes(state),
         *host_firewall.firewall_notes(host, ports, state),
+        *host_listeners.listener_notes(ports, state),
         *host_kernel.kernel_notes(name, host, state),
-        *_clock_notes(state),
+        *clock_notes(state),
         *_unconfirmed_notes(state),
     )
     return Plan(target=name, changes=changes, notes=notes)
@@ -126,7 +134,7 @@ def _cloud_init_notes(state: HostState) -> Iterable[str]:
         yield "cloud-init is still at work on it: provisioning waits until that is done"
 
 
-def _clock_notes(state: HostState) -> Iterable[str]:
+def clock_notes(state: HostState) -> Iterable[str]:
     offset = state.machine.clock_offset
     if abs(offset) > CLOCK_TOLERANCE:
         where = "ahead of" if offset > 0 else "behind"

@@ -35,8 +35,10 @@ _SSHD = {
     "LogLevel": "VERBOSE",
 }
 #: Taken out of what sshd offers by default, as ssh-audit's guides do; patterns, since each version
-#: of OpenSSH has other names. What stays of MACs: encrypt-then-MAC, tags of 128 bits and more.
+#: of OpenSSH has other names. Key exchange by curve25519 stays for clients of before 2022, though no
+#: answer to quantum computers. What stays of MACs: encrypt-then-MAC, tags of 128 bits and more.
 _WEAK = {
+    "HostKeyAlgorithms": ("*ecdsa-sha2-nistp*",),
     "KexAlgorithms": ("ecdh-sha2-nistp*", "diffie-hellman-*"),
     "MACs": ("umac-64*", "umac-128@openssh.com", "hmac-sha1*", "hmac-sha2-256", "hmac-sha2-512"),
 }

@@ -65,7 +65,13 @@ def plan_kernel(name: str, host: Host, state: HostState) -> Iterable[Configure]:
 
 def kernel_notes(name: str, host: Host, state: HostState) -> Iterable[str]:
     """What this host can't have, and why."""
-    machine = state.machine
+    yield from (f"{item} is left out: {why}" for item, why in left_out(name, host, state).items())
+    yield from time_notes(state)
+
+
+def left_out(name: str, host: Host, state: HostState) -> dict[str, str]:
+    """Items that this host can't have, each with the reason."""
+    machine, reasons = state.machine, {}
     for item, subject in _SUBJECTS.items():
         if item in machine.settable or (item == "swap" and host.swap_mb is None):
             continue
@@ -73,9 +79,13 @@ def kernel_notes(name: str, host: Host, state: HostState) -> Iterable[str]:
             why = f"in a container ({machine.virtualisation}) {subject} can only be the machine's below"
         else:
             why = f"this machine's root may not change {subject}: it seems to be no whole machine"
-        yield f"host.{item} is left out: {why}"
+        reasons[f"host.{item}"] = why
     if "swap" in machine.settable and (why := _no_room(name, host, state)):
-        yield f"host.swap is left out: {why}"
+        reasons["host.swap"] = why
+    return reasons
+
+
+def time_notes(state: HostState) -> Iterable[str]:
     if _TIMESYNCD in state.running and not state.clock_set:
         yield (
             f"{_TIMESYNCD} has not yet reached a time server since the boot: "

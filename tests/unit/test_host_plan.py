@@ -19,6 +19,15 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJx4 alice@home"
 PORTS = (PublishedPort(port=80), PublishedPort(port=443, protocol="udp"))
 HOST: dict[str, Any] = {"address": "203.0.113.10", "admin_keys": (KEY,)}
 PEER = "198.51.100.7"
+LISTENERS = [
+    {"port": 22, "protocol": "tcp", "address": "::", "process": "sshd"},
+    {"port": 68, "protocol": "udp", "address": "203.0.113.10", "process": "dhcpcd"},
+    {"port": 80, "protocol": "tcp", "address": "203.0.113.10", "process": "docker-proxy"},
+    {"port": 443, "protocol": "udp", "address": "::", "process": "docker-proxy"},
+    {"port": 41641, "protocol": "udp", "address": "203.0.113.10", "process": "tailscaled"},
+    {"port": 51234, "protocol": "tcp", "address": "100.64.0.1", "process": "tailscaled"},
+    {"port": 51789, "protocol": "udp", "address": "203.0.113.10", "process": "systemd-timesyn"},
+]
 MACHINE = {
     "ram_bytes": 1 << 30,
     "cores": 1,
@@ -79,6 +88,7 @@ def in_order() -> dict[str, Any]:
         "unconfirmed": False,
         "cloud_init_runs": False,
         "peer": PEER,
+        "listeners": LISTENERS,
     }
     for service in services(host, state):
         state["files"] |= {file.path: file.text for file in service.files}

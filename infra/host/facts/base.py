@@ -13,11 +13,11 @@ PROGRAM_SECONDS = 10
 MOST_TEXT = 64 * 1024
 
 
-def read(path: str) -> str:
-    """Up to 64 KiB of text; empty where there is no such file."""
+def read(path: str, most: int = MOST_TEXT) -> str:
+    """Up to `most` characters of text; empty where there is no such file."""
     try:
         with open(path, errors="replace") as stream:
-            return stream.read(MOST_TEXT)
+            return stream.read(most)
     except OSError:
         return ""
 
@@ -47,12 +47,13 @@ def start(path: str, arguments: list[str]) -> Program | None:
     return pid, reading
 
 
-def finish(program: Program | None) -> str:
+def finish(program: Program | None, patience: int = PROGRAM_SECONDS) -> str:
+    """Its output, all of it; it is killed when it says nothing for `patience` seconds."""
     if program is None:
         return ""
     pid, reading = program
     output = b""
-    while select.select([reading], [], [], PROGRAM_SECONDS)[0]:
+    while select.select([reading], [], [], patience)[0]:
         data = os.read(reading, 65536)
         if not data:
             break

@@ -13,22 +13,20 @@ if TYPE_CHECKING:
 
 #: Numbers of capabilities, as in linux/capability.h.
 CAP_SYS_ADMIN, CAP_SYS_TIME = 21, 25
+GROUP = "/sys/fs/cgroup"
 
 
 def machine_state() -> dict[str, Any]:
     disk = os.statvfs("/")
-    memory = int(read("/proc/meminfo").split()[1]) * 1024
-    group = "/sys/fs/cgroup"
-    limit = read(group + "/memory.max") or read(group + "/memory/memory.limit_in_bytes")
-    quota = read(group + "/cpu.max").split() or [
-        read(group + "/cpu/cpu.cfs_quota_us").strip(),
-        read(group + "/cpu/cpu.cfs_period_us").strip(),
+    quota = read(GROUP + "/cpu.max").split() or [
+        read(GROUP + "/cpu/cpu.cfs_quota_us").strip(),
+        read(GROUP + "/cpu/cpu.cfs_period_us").strip(),
     ]
     cores = float(os.cpu_count() or 1)
     if quota[0].isdigit() and quota[1].isdigit():
         cores = min(cores, int(quota[0]) / int(quota[1]))
     return {
-        "ram_bytes": min(memory, int(limit)) if limit.strip().isdigit() else memory,
+        "ram_bytes": memory(),
         "cores": cores,
         "disk_bytes": disk.f_blocks * disk.f_frsize,
         "disk_free_bytes": disk.f_bavail * disk.f_frsize,
@@ -58,6 +56,13 @@ def settable() -> list[str]:
         "kernel": os.access("/proc/sys/kernel/sysrq", os.W_OK),
     }
     return [] if container() else [item for item, yes in may.items() if yes]
+
+
+def memory() -> int:
+    """Bytes: the machine's, or what its cgroup may take where that is less."""
+    whole = int(read("/proc/meminfo").split()[1]) * 1024
+    limit = read(GROUP + "/memory.max") or read(GROUP + "/memory/memory.limit_in_bytes")
+    return min(whole, int(limit)) if limit.strip().isdigit() else whole
 
 
 def container() -> str:

@@ -15,6 +15,8 @@ import time
 from infra.host.facts.base import finish, listed, read, settings, start
 from infra.host.facts.docker import engine_state, image_ids
 from infra.host.facts.firewall import firewall
+from infra.host.facts.health import health_state, start_health
+from infra.host.facts.listeners import listeners
 from infra.host.facts.machine import machine_state
 from infra.host.facts.stacks import mesh_state, stack_state
 from infra.host.facts.system import (
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
 def main(request: dict[str, Any]) -> None:
     programs = start_programs(request["admin"])
+    health = start_health() if request["health"] else None
     answer = {
         "stacks": {stack["project"]: stack_state(stack) for stack in request["stacks"]},
         "images": image_ids(request["images"]),
@@ -79,7 +82,9 @@ def main(request: dict[str, Any]) -> None:
         "unconfirmed": any(os.path.exists(mark) for mark in GUARD_MARKS),
         "peer": peer(),
         "cloud_init_runs": cloud_init_runs(),
+        "listeners": listeners(),
     }
+    answer["health"] = health_state(health) if health else None
     machine["clock"] = time.time()
     print(json.dumps(answer))
 

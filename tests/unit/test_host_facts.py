@@ -1,0 +1,104 @@
+"""What the program on the host makes of the kernel's tables and of other programs' words."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from infra.host.facts import health
+from infra.host.facts.listeners import decoded, listeners, of_the_host
+
+ANYWHERE, HERE = "0.0.0.0", "127.0.0.1"  # noqa: S104 - to be seen, not to be used
+
+
+@pytest.fixture
+def bound() -> Iterator[dict[str, int]]:
+    """Ports by protocol and address, of sockets that wait."""
+    kinds = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+    opened = {f"{n} {where}": (k, where) for n, k in kinds.items() for where in (ANYWHERE, HERE)}
+    sockets = {name: socket.socket(socket.AF_INET, kind) for name, (kind, _) in opened.items()}
+    for name, (kind, where) in opened.items():
+        sockets[name].bind((where, 0))
+        if kind == socket.SOCK_STREAM:
+            sockets[name].listen()
+    yield {name: one.getsockname()[1] for name, one in sockets.items()}
+    for one in sockets.values():
+        one.close()
+
+
+def test_who_listens_for_others_is_seen_with_its_program(bound: dict[str, int]) -> None:
+    found = {(one["protocol"], one["port"]): one for one in listeners()}
+    for protocol in ("tcp", "udp"):
+        assert found[protocol, bound[f"{protocol} {ANYWHERE}"]] == {
+            "port": bound[f"{protocol} {ANYWHERE}"],
+            "protocol": protocol,
+            "address": ANYWHERE,
+            "process": Path("/proc/self/comm").read_text().strip(),
+        }
+        assert (protocol, bound[f"{protocol} {HERE}"]) not in found
+
+
+def test_a_socket_that_talks_to_one_other_is_no_listener() -> None:
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as asking:
+        asking.connect(("192.0.2.1", 53))
+        assert ("udp", asking.getsockname()[1]) not in {
+            (one["protocol"], one["port"]) for one in listeners()
+        }
+
+
+@pytest.mark.parametrize(
+    ("written", "address", "only_here"),
+    [
+        ("0100007F", "127.0.0.1", True),
+        ("00000000", ANYWHERE, False),
+        ("0A0200C0", "192.0.2.10", False),
+        ("00000000000000000000000001000000", "::1", True),
+        ("0000000000000000FFFF00000100007F", "::ffff:127.0.0.1", True),
+        ("B80D0120000000000000000001000000", "2001:db8::1", False),
+    ],
+)
+def test_an_address_is_read_as_the_kernel_writes_it(
+    written: str, address: str, only_here: bool
+) -> None:
+    assert decoded(written) == address
+    assert of_the_host(address) == only_here
+
+
+SIMULATED = """\
+Reading package lists...
+3 upgraded, 0 newly installed, 0 to remove and 0 not upgraded.
+Inst libzstd1 [1.5.7] (1.5.7+deb13u1 Debian-Security:13/stable-security [amd64])
+Inst tzdata [2026a] (2026b Debian:13.2/stable [all])
+Conf libzstd1 (1.5.7+deb13u1 Debian-Security:13/stable-security [amd64])
+"""
+
+
+@pytest.mark.parametrize(
+    ("lists", "said", "updates"),
+    [
+        (["deb.example_debian-security_InRelease"], SIMULATED, ["libzstd1"]),
+        (["deb.example_debian-security_InRelease"], "E: Unable to lock\n", None),
+        (["deb.example_debian_InRelease"], SIMULATED, None),
+        ([], "", None),
+    ],
+)
+def test_updates_are_unknown_unless_apt_knows_a_security_suite(
+    monkeypatch: pytest.MonkeyPatch, lists: list[str], said: str, updates: list[str] | None
+) -> None:
+    monkeypatch.setattr(health, "listed", lambda _: lists)
+    assert health.security_updates(said) == updates
+
+
+def test_units_and_bans_are_unknown_where_nobody_answers() -> None:
+    listing = "UNIT LOAD ACTIVE SUB DESCRIPTION\nx.service loaded failed failed The x\n\n"
+    assert health.failed_units(f"{listing}1 loaded units listed.\n") == ["x.service"]
+    assert health.failed_units("0 loaded units listed.\n") == []
+    assert health.failed_units("Failed to connect to bus\n") is None
+    assert health.banned("|- Currently banned:\t3\n|- Total banned:\t5\n") == 3
+    assert health.banned("Failed to access socket path\n") is None
+
+
+def test_memory_that_is_free_is_some_and_not_more_than_there_is() -> None:
+    assert 0 < health.free_memory() <= health.memory()

@@ -29,7 +29,7 @@ test: ## the whole test suite, against a lab of its own
 	@$(WITH_DOCKER) $(PYTHON) -m infra.images ensure --all
 	@$(WITH_DOCKER) $(PYTHON) -m pytest tests
 
-test-vm: ## provision and reboot a machine with a kernel of its own (emulated: 10 to 20 minutes)
+test-vm: ## provision and reboot a machine with a kernel of its own (emulated: 20 minutes)
 	@$(BOOTSTRAP)/tools.sh qemu
 	@$(BOOTSTRAP)/venv.sh requirements-dev.lock
 	@$(BOOTSTRAP)/engine.sh

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from deployments.cli.schema import EXAMPLE
+from deployments.lab.engine import remove_all
 from deployments.lab.keys import ensure_ssh_key
 from deployments.lab.vm import BOOT_SECONDS, Vm, vm
 from infra.access.docker import engine
@@ -21,9 +22,8 @@ from infra.errors import CouldNotRun
 from infra.host import apply
 from infra.host.guard import guarded
 from infra.host.provision import Outlook, Target, after, look, way_in
+from infra.images.cache import exclusive
 from infra.images.ensure import ensure_image
-from infra.model.host import HostChange
-from infra.model.plan import Plan
 from infra.model.site import Site
 from infra.settings import Settings
 from tests.conftest import free_port
@@ -38,7 +38,9 @@ SERVE = "trap exit TERM; /bin/busybox httpd -f -p 8080 & wait"
 REVERT = 300
 #: Seconds between logins while it boots.
 PAUSE = 5
-TIME_SERVER = "mk-vm-time"
+PREFIX = "mk-vm"
+#: Seconds that all of it may take.
+LONGEST = 7200
 
 
 @dataclass
@@ -85,9 +87,11 @@ class Host:
 
 @dataclass
 class Provisioned:
+    """A host, and what was found on it before and after."""
+
     host: Host
-    first_plan: Plan[HostChange]
-    outlook: Outlook
+    before: Outlook
+    afterwards: Outlook
 
 
 def tell(what: str, began: float) -> None:
@@ -97,19 +101,21 @@ def tell(what: str, began: float) -> None:
 
 @pytest.fixture(scope="session")
 def time_server() -> Iterator[None]:
-    """At this machine's own UDP port 123, which its guests call 10.0.2.2."""
+    """At this machine's own UDP port 123, which its guests call 10.0.2.2. It ends by itself, too."""
     program = Path(__file__).with_name("time_server.py")
-    container = engine().containers.run(
-        ensure_image("python:3.13-slim-trixie"),
-        ["python", "/time_server.py"],
-        name=TIME_SERVER,
-        volumes={str(program): {"bind": "/time_server.py", "mode": "ro"}},
-        ports={"123/udp": ("127.0.0.1", 123)},
-        detach=True,
-        auto_remove=True,
-    )
-    yield
-    container.remove(force=True)
+    with exclusive(PREFIX):
+        remove_all(engine(), PREFIX)
+        container = engine().containers.run(
+            ensure_image("python:3.13-slim-trixie"),
+            ["timeout", str(LONGEST), "python", "/time_server.py"],
+            name=f"{PREFIX}-time",
+            volumes={str(program): {"bind": "/time_server.py", "mode": "ro"}},
+            ports={"123/udp": ("127.0.0.1", 123)},
+            detach=True,
+            auto_remove=True,
+        )
+        yield
+        container.remove(force=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -144,16 +150,16 @@ def host(time_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="session")
 def provisioned(host: Host) -> Provisioned:
     began = time.monotonic()
-    outlook = look(host.target)
-    target, plan = host.target._replace(user=outlook.user), outlook.plan
-    for change in plan.changes:
+    before = look(host.target)
+    target = host.target._replace(user=before.user)
+    for change in before.plan.changes:
         at = time.monotonic()
         with way_in(target) as session:
             apply.apply_change(session, change, target.admin)
         target = after(target, change)
         tell(change.item, at)
     tell("provisioned", began)
-    return Provisioned(host, plan, look(target))
+    return Provisioned(host, before, look(target))
 
 
 @pytest.fixture(scope="session")

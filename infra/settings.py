@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     state_dir: Path = Path("~/.local/state/meshkeeper")
     secrets_file: Path | None = None
     ssh_key: Path | None = None
+    previous_ssh_key: Path | None = None
     backup_ssh_key: Path | None = None
     ui_port: Annotated[int, Field(ge=1, le=65_535)] = 4200
 
@@ -91,9 +92,8 @@ def load_settings(site_file: Path | None = None) -> Settings:
             f"It comes from the environment, or from {path.parent / ENV_FILE}.",
         ) from None
     # A worker starts elsewhere: what is relative is meant from the site file's folder.
-    files = {
-        name: getattr(settings, name) for name in ("secrets_file", "ssh_key", "backup_ssh_key")
-    }
+    names = ("secrets_file", "ssh_key", "previous_ssh_key", "backup_ssh_key")
+    files = {name: getattr(settings, name) for name in names}
     absolute = {name: path.parent / file.expanduser() for name, file in files.items() if file}
     return settings.model_copy(update=absolute)
 

@@ -6,12 +6,10 @@ from typing import Any, NamedTuple
 
 from deployments.cli.answer import Answer
 from infra.host.observe import observe
-from infra.host.provision import Target, way_in
+from infra.host.provision import Target, host_plan, way_in
 from infra.host.report import machine_line
 from infra.model.host import Machine
 from infra.model.plan import Plan
-from infra.model.site_rules import published_ports
-from infra.planning.host import plan_host
 from infra.rollout.outlook import mesh_plan, plans, query, wanted_stacks
 from infra.rollout.pins import recorded_ids
 from infra.settings import load_settings
@@ -58,7 +56,7 @@ def plan_target(target: Target) -> Seen:
     images = sorted({image for stack in stacks.values() for image in stack.images})
     with way_in(target) as session:
         seen = observe(session, query(site, host, stacks))
-    of_host: Plan[Any] = plan_host(host, site.hosts[host], published_ports(site, host), seen.host)
+        of_host: Plan[Any] = host_plan(target, session, seen.host)
     ids = recorded_ids(target.settings, site.name, images)
     found = [of_host, *plans(stacks, ids, seen).values()]
     if "headscale" in stacks:

@@ -14,7 +14,8 @@ from infra.settings import Settings, read_secret
 class Login(BaseModel):
     """Who logs in where. `name` is the host's name in the site file, for messages.
 
-    `declared_keys`: the public keys that the site file gives this user, ours among them.
+    `previous_key_file`: offered where `key_file` is refused.
+    `declared_keys`: the public keys that the site file gives the admin, ours among them.
     `sudo_password`: what sudo may ask this user for.
     `jump`: the machine from which the address is reached, with our key too.
     """
@@ -27,12 +28,13 @@ class Login(BaseModel):
     known_hosts: Path
     port: int = 22
     key_file: Path | None = None
+    previous_key_file: Path | None = None
     declared_keys: tuple[str, ...] = ()
     sudo_password: SecretStr | None = None
     jump: "Login | None" = None
     key_advice: str = (
-        "Point MESHKEEPER_SSH_KEY to a key that this user's authorized_keys holds. One with a "
-        "passphrase goes into an SSH agent (ssh-add); leave MESHKEEPER_SSH_KEY empty then."
+        "Point MESHKEEPER_SSH_KEY to a key that this user's authorized_keys holds, or leave it empty "
+        "and give an SSH agent such a key (ssh-add)."
     )
 
     @property
@@ -40,9 +42,20 @@ class Login(BaseModel):
         """The host's name in OpenSSH's known_hosts."""
         return self.address if self.port == 22 else f"[{self.address}]:{self.port}"
 
+    def by(self, key_file: Path | None) -> "Login":
+        """The same with just this key; None: with one that was found."""
+        return self.model_copy(update={"key_file": key_file, "previous_key_file": None})
+
     def __str__(self) -> str:
         through = f" through {self.jump.name}" if self.jump else ""
         return f"{self.name} ({self.user}@{self.address}:{self.port}{through})"
+
+
+#: While the admin's key is rotated.
+PROVISION_FIRST = (
+    "Run `meshkeeper provision`: it lets the new key in, while the one in "
+    "MESHKEEPER_PREVIOUS_SSH_KEY still opens the host."
+)
 
 
 def admin_login(settings: Settings, site: Site, host_name: str) -> Login:
@@ -55,6 +68,7 @@ def admin_login(settings: Settings, site: Site, host_name: str) -> Login:
         known = ", ".join(site.hosts)
         raise BadInput(f"The site {site.name} has no host {host_name!r}.", f"It has: {known}.")
     key_file = settings.ssh_key.expanduser() if settings.ssh_key else None
+    advice = {"key_advice": PROVISION_FIRST} if settings.previous_ssh_key else {}
     known_hosts = known_hosts_path(settings, site.name)
     jump = host.jump and Login(
         # As its place in the site file is called; no host's name has a dot.
@@ -75,7 +89,18 @@ def admin_login(settings: Settings, site: Site, host_name: str) -> Login:
         declared_keys=host.admin_keys,
         sudo_password=host.sudo_password and read_secret(settings, host.sudo_password),
         jump=jump,
+        **advice,
     )
+
+
+def rotating_login(settings: Settings, site: Site, host_name: str) -> Login:
+    """The administrator's, also by the previous key where settings name one: for provisioning."""
+    login = admin_login(settings, site, host_name)
+    if settings.previous_ssh_key is None:
+        return login
+    both = {"previous_key_file": settings.previous_ssh_key.expanduser()}
+    jump = login.jump and login.jump.model_copy(update=both)
+    return login.model_copy(update={**both, "jump": jump})
 
 
 def backup_login(settings: Settings, site: Site, host_name: str) -> Login:
@@ -111,4 +136,4 @@ def first_login(settings: Settings, site: Site, host_name: str) -> Login:
     """The login that a new machine comes with."""
     login = admin_login(settings, site, host_name)
     user = site.hosts[host_name].first_user
-    return login.model_copy(update={"user": user, "declared_keys": ()})
+    return login.model_copy(update={"user": user})

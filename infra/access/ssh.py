@@ -6,9 +6,9 @@ from contextlib import ExitStack, contextmanager
 
 from fabric import Config, Connection
 from paramiko import BadHostKeyException, RejectPolicy, SSHException
-from paramiko.ssh_exception import AuthenticationException, PasswordRequiredException
 
 from infra.access.login import Login
+from infra.access.offered_keys import OfferedKeys
 from infra.access.session import CONNECT_TIMEOUT, Session
 from infra.access.silence import WatchedTransport
 from infra.errors import BadInput, CouldNotRun, HostKeyMismatch, LoginRefused, Unreachable
@@ -24,14 +24,15 @@ def connect(
     """Log in by key, to a host whose key is pinned; `transport` makes the connection's transport.
 
     Through its jump host where it has one, to which all of this applies as well: its own key, its
-    own login. Raises BadInput (no key pinned yet), HostKeyMismatch, LoginRefused (it does not take
-    our key), CouldNotRun (the jump host does not), Unreachable.
+    own login. The session's login names the one key that it was done by. Raises BadInput (no key
+    pinned yet, or ours can't be read), HostKeyMismatch, LoginRefused (it does not take our key),
+    CouldNotRun (the jump host does not, or ours has a passphrase that nobody knows), Unreachable.
     """
     with ExitStack() as stack:
         connection = stack.enter_context(_connection(login, transport))
         if login.jump:
             connection.connect_kwargs["sock"] = _jump(login.jump, stack).way_to(login)
-        yield Session(login, _opened(connection, login))
+        yield Session(*_opened(connection, login))
 
 
 def _jump(login: Login, stack: ExitStack) -> Session:
@@ -51,9 +52,7 @@ def _connection(login: Login, transport: Callable[..., WatchedTransport]) -> Con
         config=Config(overrides={"load_ssh_configs": False}),
         connect_timeout=CONNECT_TIMEOUT,
         connect_kwargs={
-            "key_filename": [str(login.key_file)] if login.key_file else [],
-            "allow_agent": login.key_file is None,
-            "look_for_keys": login.key_file is None,
+            "auth_strategy": OfferedKeys(login),
             "banner_timeout": CONNECT_TIMEOUT,
             "auth_timeout": CONNECT_TIMEOUT,
             "transport_factory": transport,
@@ -72,32 +71,16 @@ def _connection(login: Login, transport: Callable[..., WatchedTransport]) -> Con
     return connection
 
 
-def _opened(connection: Connection, login: Login) -> WatchedTransport:
+def _opened(connection: Connection, login: Login) -> tuple[Login, WatchedTransport]:
     try:
-        connection.open()
+        used: Login = connection.open()
     except BadHostKeyException as error:
         raise host_key_mismatch(login, error.key.fingerprint) from error
-    except PasswordRequiredException as error:
-        raise LoginRefused(
-            f"The key {login.key_file} has a passphrase.",
-            login.key_advice,
-        ) from error
-    except AuthenticationException as error:
-        raise _login_refused(login) from error
     except (SSHException, EOFError, OSError) as error:
-        if "No authentication methods" in str(error):
-            raise _login_refused(login) from error
         raise unreachable(login, error) from error
     transport: WatchedTransport = connection.transport
     transport.watch()
-    return transport
-
-
-def _login_refused(login: Login) -> LoginRefused:
-    return LoginRefused(
-        f"{login} does not accept our key ({login.key_file or 'SSH agent and ~/.ssh'}).",
-        login.key_advice,
-    )
+    return used, transport
 
 
 def unreachable(login: Login, error: Exception) -> Unreachable:

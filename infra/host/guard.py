@@ -31,7 +31,8 @@ def guarded(
     Raises LockOutPrevented when that login fails (the host reverts by itself) or when it shows that
     a declared key would be refused, and what the body raises; both after an immediate revert.
     """
-    prove_way_in(admin, item)
+    # The admin's key may be changed just here: before that the one in use is what opens the host.
+    prove_way_in(session.login if session.login.user == admin.user else admin, item)
     _guard(session, item, f"arm {int(seconds)} {admin.user}")
     try:
         yield

@@ -4,13 +4,15 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 from typing import NamedTuple
 
 from infra.access.host_keys import pin_host_key
-from infra.access.login import Login, admin_login, first_login
+from infra.access.login import Login, admin_login, first_login, rotating_login
+from infra.access.private_key import public_half
 from infra.access.session import Session
 from infra.access.ssh import connect
-from infra.errors import CouldNotRun, LoginRefused, StepFailed
+from infra.errors import BadInput, CouldNotRun, LoginRefused, StepFailed
 from infra.host.observe import observe
 from infra.model.host import HostChange, HostState, Machine, SetAdmin
 from infra.model.observation import ObserveRequest
@@ -70,7 +72,10 @@ def pin_host_keys(target: Target) -> bool:
 
 @contextmanager
 def way_in(target: Target) -> Iterator[Session]:
-    """A session as the admin, or on a new machine as the user it came with."""
+    """A session as the admin, or on a new machine as the user it came with.
+
+    Where the admin's key is rotated, by the previous one as long as the new one is refused.
+    """
     with ExitStack() as stack:
         yield _entered(target, stack)
 
@@ -80,7 +85,7 @@ def _entered(target: Target, stack: ExitStack) -> Session:
     if target.user == first.user:
         return stack.enter_context(connect(first))
     try:
-        return stack.enter_context(connect(target.admin))
+        return stack.enter_context(connect(rotating_login(*target[:3])))
     except LoginRefused:
         if target.user is not None:
             raise
@@ -95,9 +100,8 @@ def look(target: Target) -> Outlook:
     host = target.site.hosts[target.host]
     with way_in(target) as session:
         seen = _confirmed(session, host)
-        plan = plan_host(target.host, host, published_ports(target.site, target.host), seen)
         return Outlook(
-            plan=plan,
+            plan=host_plan(target, session, seen),
             machine=seen.machine,
             peer=seen.peer,
             round_trips=session.round_trips,
@@ -131,6 +135,35 @@ def _confirmed(session: Session, host: Host) -> HostState:
             )
         time.sleep(UNCONFIRMED_PAUSE)
     return seen
+
+
+def host_plan(target: Target, session: Session, seen: HostState) -> Plan[HostChange]:
+    """What is to be changed on the host that was seen in this session.
+
+    Raises BadInput like `plan_host`, and where the admin's key is rotated to one that isn't declared.
+    """
+    host, ports = target.site.hosts[target.host], published_ports(target.site, target.host)
+    plan = plan_host(target.host, host, ports, seen)
+    previous = target.settings.previous_ssh_key
+    if previous is None or session.login.user != target.admin.user:
+        return plan
+    if session.login.key_file == target.admin.key_file:
+        return plan.model_copy(update={"notes": (*plan.notes, _previous_key_note(previous, seen))})
+    if not any(isinstance(change, SetAdmin) for change in plan.changes):
+        raise BadInput(
+            f"{target.host} takes the previous key, and not {target.admin.key_file}, whose public half "
+            f"is none of hosts.{target.host}.admin_keys.",
+            "Write it there in the old one's place, then provision.",
+        )
+    return plan
+
+
+def _previous_key_note(previous: Path, seen: HostState) -> str:
+    setting = "MESHKEEPER_PREVIOUS_SSH_KEY"
+    taken = {" ".join(key.split()[:2]) for key in seen.admin.authorized_keys} if seen.admin else ()
+    if previous.is_file() and public_half(previous) in taken:
+        return f"the key in {setting} still opens it, since admin_keys names that one, too"
+    return f"the key in {setting} opens it no more: take that setting out"
 
 
 def after(target: Target, change: HostChange) -> Target:

@@ -81,15 +81,26 @@ def host_findings(
         for item, wanted in items.items()
         if item not in without
     )
+    lacking = (
+        Question(item, ITEMS[item].proof).to_do(why, "Make room, or ask for less in the site file.")
+        for item, why in without.items()
+        if _settable(item, seen.host)
+    )
     noted = _noted(host, ports, seen.host)
     health = health_findings(host, seen.host.machine, seen.health) if seen.health else ()
-    return (*planned, *noted, *health)
+    return (*planned, *lacking, *noted, *health)
 
 
 def host_notes(name: str, host: Host, seen: Observation) -> tuple[str, ...]:
     """What is not put as a question, since this host can't have it."""
     without = host_kernel.left_out(name, host, seen.host)
-    return tuple(f"{item}: {why}" for item, why in without.items())
+    return tuple(
+        f"{item}: {why}" for item, why in without.items() if not _settable(item, seen.host)
+    )
+
+
+def _settable(item: str, state: HostState) -> bool:
+    return item.removeprefix("host.") in state.machine.settable
 
 
 def host_unknown(error: MeshkeeperError) -> Finding:

@@ -14,7 +14,7 @@ from infra.access.session import Session
 from infra.access.ssh import connect
 from infra.backup import collect
 from infra.backup.store import ARCHIVE
-from infra.errors import CouldNotRun, LoginRefused, StepFailed
+from infra.errors import BadInput, LoginRefused, StepFailed
 from infra.host.apply import apply_change
 from infra.host.provision import Target, look, require_in_order, way_in
 from infra.planning.host_backup import BACKUP_HOME, BACKUP_KEYS, BACKUP_SUDOERS, FILES
@@ -187,7 +187,7 @@ def test_a_link_in_a_snapshots_place_gives_nothing_of_the_hosts(
 def test_a_backup_does_not_need_the_admins_key(mesh: Lab) -> None:
     with without_admins_key(mesh):
         answer, status = ask_meshkeeper(mesh.plan, "plan")
-        assert status == CouldNotRun.exit_code, answer
+        assert status == BadInput.exit_code, answer
         report = meshkeeper(mesh.plan, "backup")["report"]
     assert report["stored"]
     assert report["problems"] == []

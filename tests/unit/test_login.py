@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from deployments.cli.schema import EXAMPLE
-from infra.access.login import admin_login, backup_login
+from infra.access.login import admin_login, backup_login, first_login, rotating_login
 from infra.errors import BadInput
-from infra.model.site import Site
+from infra.model.site import Jump, Site
 from infra.settings import Settings
 from infra.site_file import load_site
 
@@ -56,3 +56,19 @@ def test_declared_keys_without_a_private_one_here_are_refused(
 def test_a_host_that_the_site_does_not_have_is_refused(settings: Settings, site: Site) -> None:
     with pytest.raises(BadInput, match="no host 'nas'"):
         backup_login(settings, site, "nas")
+
+
+def test_while_the_admins_key_is_rotated_only_provisioning_offers_the_previous_one(
+    settings: Settings, site: Site
+) -> None:
+    jump = Jump(address="203.0.113.9", user="me")
+    host = site.hosts["vps"].model_copy(update={"jump": jump})
+    site = site.model_copy(update={"hosts": {"vps": host}})
+    previous = settings.model_copy(update={"previous_ssh_key": settings.state / "old"})
+    both = rotating_login(previous, site, "vps")
+    assert both.jump is not None
+    assert {both.previous_key_file, both.jump.previous_key_file} == {previous.previous_ssh_key}
+    for login in (admin_login, backup_login, first_login):
+        assert login(previous, site, "vps").previous_key_file is None
+    assert rotating_login(settings, site, "vps") == admin_login(settings, site, "vps")
+    assert "meshkeeper provision" in admin_login(previous, site, "vps").key_advice

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization as to
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from deployments.lab.keys import ensure_ssh_key
-from infra.access.private_key import public_half
-from infra.errors import BadInput
+from infra.access.private_key import KeyAgent, private_key, public_half, unlocked_key
+from infra.errors import BadInput, CouldNotRun
+
+FORMATS = (to.PrivateFormat.OpenSSH, to.PrivateFormat.TraditionalOpenSSL)
+NAMES = ("OpenSSH", "PEM")
 
 
 def test_the_public_half_is_that_of_the_site_file(tmp_path: Path) -> None:
@@ -17,21 +19,38 @@ def test_the_public_half_is_that_of_the_site_file(tmp_path: Path) -> None:
     assert ensure_ssh_key(path).startswith(f"{public_half(path)} ")
 
 
-@pytest.mark.parametrize(
-    ("key", "form"),
-    [
-        (Ed25519PrivateKey.generate(), to.PrivateFormat.OpenSSH),
-        (generate_private_key(65537, 2048), to.PrivateFormat.TraditionalOpenSSL),
-    ],
-    ids=["OpenSSH", "PEM"],
-)
-def test_a_passphrase_is_refused(
-    tmp_path: Path, key: Ed25519PrivateKey | RSAPrivateKey, form: to.PrivateFormat
-) -> None:
-    path = tmp_path / "key"
+def with_passphrase(path: Path, form: to.PrivateFormat) -> Path:
+    """A key file that can't be used without its passphrase; only OpenSSH's form shows the public half."""
+    key = generate_private_key(65537, 2048)
     path.write_bytes(key.private_bytes(to.Encoding.PEM, form, to.BestAvailableEncryption(b"x")))
-    with pytest.raises(BadInput, match="has a passphrase"):
+    path.with_suffix(".pub").write_bytes(
+        key.public_key().public_bytes(to.Encoding.OpenSSH, to.PublicFormat.OpenSSH)
+    )
+    return path
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=NAMES)
+def test_a_key_with_a_passphrase_that_no_agent_holds_can_not_be_used(
+    tmp_path: Path, form: to.PrivateFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    path = with_passphrase(tmp_path / "key", form)
+    assert unlocked_key(path) is None
+    with pytest.raises(CouldNotRun, match="has a passphrase, and no SSH agent holds it") as refused:
+        private_key(path, KeyAgent())
+    assert f"ssh-add {path}" in refused.value.hint
+
+
+def test_the_public_half_of_a_key_with_a_passphrase_needs_none(tmp_path: Path) -> None:
+    path = with_passphrase(tmp_path / "key", to.PrivateFormat.OpenSSH)
+    assert public_half(path) == path.with_suffix(".pub").read_text()
+
+
+def test_an_old_form_that_hides_the_public_half_is_told(tmp_path: Path) -> None:
+    path = with_passphrase(tmp_path / "key", to.PrivateFormat.TraditionalOpenSSL)
+    with pytest.raises(BadInput, match="can't be read without its passphrase") as refused:
         public_half(path)
+    assert f"ssh-keygen -p -f {path}" in refused.value.hint
 
 
 @pytest.mark.parametrize("content", [b"", b"ssh-ed25519 AAAA me", b"\xff\x00\xfe" * 50])

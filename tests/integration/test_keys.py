@@ -1,0 +1,213 @@
+"""The admin's keys: rotated, held by an agent, lost and let in anew by the provider's console."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from deployments.lab.boot import Lab
+from deployments.lab.keys import ensure_ssh_key
+from deployments.lab.machine import Machine
+from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
+from infra.access.host_keys import pin_host_key
+from infra.access.ssh import connect
+from infra.errors import CouldNotRun, LockOutPrevented, LoginRefused
+from infra.host import apply
+from infra.host.apply import apply_change
+from infra.host.guard import guarded
+from infra.host.provision import Target, after, look, way_in
+from infra.model.site import Host
+from tests.integration.test_provision import target_for, with_host, within
+
+ROOT = Path(__file__).parents[2]
+PASSPHRASE = "correct horse"
+#: Keys in an agent besides the right one: more than the six that sshd takes.
+MANY = 8
+
+
+class Kept(NamedTuple):
+    """A host with an admin, who logs in by the key in `folder/id_ed25519`, and not as root any more."""
+
+    machine: Machine
+    target: Target
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def kept(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    folder, name = tmp_path_factory.mktemp("keys"), lab.plan.name("keys")
+    network, resolver = lab.plan.name("internet"), lab.plan.place("dns")
+    key = folder / "id_ed25519"
+    order = Order(name=name, network=network, key=key, resolver=resolver)
+    delivered = boot_vps(lab.engine, order)
+    host = Host(
+        address=delivered.address,
+        host_key=delivered.fingerprint,
+        admin_keys=(ensure_ssh_key(key),),
+    )
+    target = target_for(lab, host, folder)
+    pin_host_key(target.admin, host.host_key)
+    provision_until(target, "host.sshd")
+    yield Kept(vps_machine(lab.engine, name), target, folder)
+    remove_vps(lab.engine, name)
+
+
+def provision_until(target: Target, last: str) -> None:
+    """As the flow does it, up to that item: what comes after has nothing to do with keys."""
+    outlook = look(target)
+    target = target._replace(user=outlook.user)
+    for change in outlook.plan.changes:
+        with way_in(target) as session:
+            apply_change(session, change, target.admin)
+        target = after(target, change)
+        if change.item == last:
+            return
+
+
+def with_keys(target: Target, **keys: Path | None) -> Target:
+    return target._replace(settings=target.settings.model_copy(update=keys))
+
+
+def items(target: Target) -> list[str]:
+    return [change.item for change in look(target).plan.changes]
+
+
+def opens(target: Target, key: Path) -> bool:
+    try:
+        with connect(target.admin.by(key)):
+            return True
+    except LoginRefused:
+        return False
+
+
+def connections(machine: Machine) -> int:
+    journal = machine.check("journalctl", "-q", "-o", "cat", "--grep", "^Connection from")
+    return len(journal.splitlines())
+
+
+def test_a_key_is_rotated_by_provisioning_new_in_proved_old_out(kept: Kept) -> None:
+    old, new = kept.folder / "id_ed25519", kept.folder / "new"
+    declared = with_host(kept.target, admin_keys=(ensure_ssh_key(new),))
+    rotating = with_keys(declared, ssh_key=new, previous_ssh_key=old)
+    with pytest.raises(LoginRefused, match="MESHKEEPER_PREVIOUS_SSH_KEY"), connect(rotating.admin):
+        pass
+    before = connections(kept.machine)
+    change = look(rotating).plan.changes[0]
+    assert change.item == "host.admin"
+    assert "removes the key" in change.detail
+    # Both keys are offered in one connection: a refused one costs no attempt of its own.
+    assert connections(kept.machine) == before + 1
+
+    with way_in(rotating) as session:
+        apply_change(session, change, rotating.admin)
+
+    assert (opens(rotating, new), opens(rotating, old)) == (True, False)
+    assert any(
+        "opens it no more: take that setting out" in note for note in look(rotating).plan.notes
+    )
+    back = with_keys(kept.target, previous_ssh_key=new)
+    provision_until(back, "host.admin")
+    assert (opens(back, new), opens(back, old)) == (False, True)
+
+
+def test_a_new_key_that_does_not_fit_leaves_the_old_one_in(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The declared public half is of another key than the one that is here."""
+    old, here = kept.folder / "id_ed25519", kept.folder / "here"
+    ensure_ssh_key(here)
+    declared = with_host(kept.target, admin_keys=(ensure_ssh_key(kept.folder / "elsewhere"),))
+    rotating = with_keys(declared, ssh_key=here, previous_ssh_key=old)
+    monkeypatch.setattr(apply, "guarded", lambda *given: guarded(*given, seconds=5))
+    change = look(rotating).plan.changes[0]
+    with (
+        way_in(rotating) as session,
+        pytest.raises(LockOutPrevented, match="takes it back within 5"),
+    ):
+        apply_change(session, change, rotating.admin)
+    assert within(30, lambda: opens(kept.target, old))
+    assert "host.admin" not in items(kept.target)
+
+
+@pytest.fixture
+def agent(kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A real ssh-agent; called with a key file, it holds that key."""
+    socket, answer = tmp_path / "agent", tmp_path / "passphrase"
+    answer.write_text(f"#!/bin/sh\necho '{PASSPHRASE}'\n")
+    answer.chmod(0o700)
+    asked = {
+        "SSH_AUTH_SOCK": str(socket),
+        "SSH_ASKPASS": str(answer),
+        "SSH_ASKPASS_REQUIRE": "force",
+    }
+    with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as process:
+        assert within(10, socket.exists)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        yield lambda key: subprocess.run(
+            ["ssh-add", "-q", key], env={**os.environ, **asked}, check=True, capture_output=True
+        )
+        process.terminate()
+
+
+@pytest.fixture
+def locked(kept: Kept) -> Iterator[Path]:
+    """The admin's key, now with a passphrase."""
+    key = kept.folder / "locked"
+    key.write_bytes((kept.folder / "id_ed25519").read_bytes())
+    key.chmod(0o600)
+    command = ["ssh-keygen", "-q", "-p", "-P", "", "-N", PASSPHRASE, "-f", key]
+    subprocess.run(command, check=True, capture_output=True)
+    yield key
+    key.unlink()
+
+
+def test_a_key_with_a_passphrase_is_the_agents(kept: Kept, agent, locked: Path) -> None:
+    agent(locked)
+    for named in (locked, None):
+        with connect(with_keys(kept.target, ssh_key=named).admin) as session:
+            assert session.check("who", "whoami") == b"linuxuser\n"
+
+
+def test_an_agent_with_many_keys_offers_the_right_one_first(
+    kept: Kept, agent, locked: Path
+) -> None:
+    for number in range(MANY):
+        other = kept.folder / f"other-{number}"
+        ensure_ssh_key(other)
+        agent(other)
+    agent(locked)
+    for named in (locked, None):
+        with connect(with_keys(kept.target, ssh_key=named).admin):
+            pass
+
+
+def test_a_passphrase_that_nobody_knows_is_told_after_one_connection(
+    kept: Kept, locked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    before = connections(kept.machine)
+    with pytest.raises(CouldNotRun, match="has a passphrase, and no SSH agent holds it") as told:
+        look(with_keys(kept.target, ssh_key=locked))
+    assert f"ssh-add {locked}" in told.value.hint
+    assert connections(kept.machine) <= before + 1
+
+
+def test_the_runbooks_way_back_by_the_console_lets_a_new_key_in(kept: Kept) -> None:
+    """`docker exec` stands in for the provider's console: root, without SSH."""
+    new = kept.folder / "after-the-loss"
+    public = ensure_ssh_key(new)
+    section = (ROOT / "docs/runbook.md").read_text().partition("## All keys are lost\n")[2]
+    (block,) = re.findall(r"```sh\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    placeholder = "ssh-ed25519 AAAA… you@home"
+    assert placeholder in block
+    kept.machine.check("sh", "-c", block.replace(placeholder, public))
+
+    target = with_keys(with_host(kept.target, admin_keys=(public,)), ssh_key=new)
+    provision_until(target, "host.admin")
+    assert opens(target, new)
+    assert not opens(target, kept.folder / "id_ed25519")
+    assert "host.admin" not in items(target)

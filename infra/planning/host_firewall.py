@@ -67,7 +67,9 @@ def ufw_rules(
     for port in sshd:
         for source in host.ssh_from:
             anywhere = _ANYWHERE[source.version == 6]
-            rules[f"allow tcp {port.port} {anywhere} any {source} in {_MARK}"] = (
+            # UFW notes a network of one as an address.
+            noted = source.network_address if source.num_addresses == 1 else source
+            rules[f"allow tcp {port.port} {anywhere} any {noted} in {_MARK}"] = (
                 f"proto tcp from {source} to any port {port.port}"
             )
     for port in dict.fromkeys((*(() if host.ssh_from else sshd), *ports)):

@@ -254,6 +254,7 @@ def test_ssh_from_declared_networks_only(lab: Lab, provisioned) -> None:
     narrow = with_host(target, ssh_from=(ip_network(ours),))
     assert "SSH-2.0" in lab.observer.run(*banner(vps)).stdout
     assert change_next(narrow) == ("host.firewall",)
+    require_in_order(narrow)
     assert "SSH-2.0" not in lab.observer.run(*banner(vps)).stdout
     with pytest.raises(BadInput, match=f"comes from {ours}"):
         look(with_host(target, ssh_from=(ip_network("203.0.113.0/24"),)))

@@ -19,8 +19,9 @@ def markdown(report: ProvisionReport) -> str:
 
 
 def machine_line(machine: Machine) -> str:
+    cores = "1 core" if machine.cores == 1 else f"{machine.cores:g} cores"
     return (
-        f"It has {machine.ram_bytes / GIB:.1f} GiB of memory, {machine.cores:g} cores, "
+        f"It has {machine.ram_bytes / GIB:.1f} GiB of memory, {cores}, "
         f"{machine.disk_free_bytes / GIB:.0f} of {machine.disk_bytes / GIB:.0f} GiB of disk free, "
         f"kernel {cell(machine.kernel, 80)}, {_what(machine)}."
     )

@@ -312,6 +312,9 @@ def test_only_strong_algorithms_are_offered(
     # A provider's machine has a host key of each type, the lab's only one.
     provisioned.machine.check("ssh-keygen", "-A")
     provisioned.machine.check("systemctl", "reload", "ssh")
+    # It closes its port for a moment; asked on the host itself, since it penalises bare probes.
+    listening = ("sh", "-c", "ss -Hlnt 'sport = :22' | grep -q .")
+    assert within(10, lambda: provisioned.machine.run(*listening).status == 0)
     admin = provisioned.target.admin
     transport = paramiko.Transport((admin.address, admin.port))
     setattr(transport.get_security_options(), kind, (weak,))

@@ -5,14 +5,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from paramiko import PKey, SSHException, Transport
+from paramiko import PKey, SSHException
 
 from infra.access.login import Login
 from infra.access.private_key import KeyAgent, private_key, public_line, unlocked_key
+from infra.access.silence import WatchedTransport
 from infra.errors import BadInput, LoginRefused
 
 #: In ~/.ssh, where no key is named.
 DEFAULTS = ("id_ed25519", "id_ecdsa", "id_rsa")
+#: What sshd says when it ends a connection after its MaxAuthTries.
+TOO_MANY = "Too many authentication failures"
 
 
 class Offer(NamedTuple):
@@ -32,7 +35,7 @@ class OfferedKeys:
         self._login = login
         self._refused = 0
 
-    def authenticate(self, transport: Transport) -> Login:
+    def authenticate(self, transport: WatchedTransport) -> Login:
         """Log in; returns the login, with the one key file that it was done by.
 
         Raises LoginRefused, BadInput and CouldNotRun for a key that can't be used, SSHException when
@@ -53,15 +56,15 @@ class OfferedKeys:
         if login.previous_key_file:
             yield Offer(private_key(login.previous_key_file, agent), login.previous_key_file)
 
-    def _accepted(self, transport: Transport, key: PKey) -> bool:
+    def _accepted(self, transport: WatchedTransport, key: PKey) -> bool:
         try:
             transport.auth_publickey(self._login.user, key)
         except SSHException as error:
             self._refused += 1
-            if not transport.is_active() and self._refused > 1:
-                # sshd says so, too, but paramiko keeps it to itself.
+            if TOO_MANY in transport.farewell:
                 raise self._too_many() from error
-            if not transport.is_active():
+            # A connection that breaks, or no answer in time, is no refusal; paramiko calls it one.
+            if not transport.is_active() or "timeout" in str(error).lower():
                 raise
         return transport.is_authenticated()
 

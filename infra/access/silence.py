@@ -10,7 +10,7 @@ from contextlib import suppress
 from socket import socket
 from typing import Any
 
-from paramiko import Channel, SSHException, Transport
+from paramiko import Channel, Message, SSHException, Transport
 from paramiko.packet import Packetizer
 
 #: Seconds without a packet after which sshd is asked for a sign of life, and after which we end it.
@@ -19,7 +19,7 @@ END_AFTER = 45
 
 
 class WatchedTransport(Transport):
-    """A transport that can be watched for silence.
+    """A transport that can be watched for silence; `farewell` is why sshd ended it, in its words.
 
     (set_keepalive of paramiko's own asks for no answer, and TCP's timeout ends at a proxy.)
     """
@@ -27,12 +27,18 @@ class WatchedTransport(Transport):
     def __init__(self, sock: socket | Channel, **options: Any) -> None:
         super().__init__(sock, packetizer_class=_Listener, **options)
         self._given_up = False
+        self.farewell = ""
 
     @property
     def went_silent(self) -> bool:
         """Whether it ended for that, or a jump host's connection beneath it did."""
         beneath = self.sock.get_transport() if isinstance(self.sock, Channel) else None
         return self._given_up or (isinstance(beneath, WatchedTransport) and beneath.went_silent)
+
+    def _parse_disconnect(self, message: Message) -> None:
+        """Keep sshd's own word for why it ends the connection; paramiko only logs it."""
+        message.get_int()
+        self.farewell = message.get_text()
 
     def watch(self) -> None:
         """From now on, until it ends."""

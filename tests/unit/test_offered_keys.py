@@ -1,48 +1,16 @@
 """Which keys a login offers: one after the other, in one connection."""
 
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from paramiko import AUTH_FAILED, AUTH_SUCCESSFUL, ECDSAKey, PKey, ServerInterface, Transport
+from paramiko import SSHException
 
 from deployments.lab.keys import ensure_ssh_key
 from infra.access.login import Login
 from infra.access.offered_keys import OfferedKeys, found_keys
 from infra.access.private_key import KeyAgent, public_half, public_line
 from infra.errors import LoginRefused
-
-
-class Sshd(ServerInterface):
-    """Lets in by one key, and remembers which it was offered."""
-
-    def __init__(self, accepted: str) -> None:
-        self.accepted = accepted
-        self.offered: list[str] = []
-
-    def get_allowed_auths(self, username: str) -> str:
-        return "publickey"
-
-    def check_auth_publickey(self, username: str, key: PKey) -> int:
-        self.offered.append(public_line(key))
-        return AUTH_SUCCESSFUL if public_line(key) == self.accepted else AUTH_FAILED
-
-
-@contextmanager
-def connected(sshd: Sshd) -> Iterator[Transport]:
-    ours, theirs = socket.socketpair()
-    server, client = Transport(theirs), Transport(ours)
-    server.add_server_key(ECDSAKey.generate())
-    try:
-        server.start_server(server=sshd, event=threading.Event())
-        client.start_client(timeout=10)
-        yield client
-    finally:
-        client.close()
-        server.close()
+from tests.unit.ssh_server import Sshd, connected
 
 
 @pytest.fixture
@@ -62,7 +30,7 @@ def login(tmp_path: Path) -> Login:
 
 def test_the_previous_key_is_offered_where_the_new_one_is_refused(login: Login) -> None:
     new, old = public_half(login.key_file), public_half(login.previous_key_file)
-    sshd = Sshd(accepted=old)
+    sshd = Sshd(old)
     with connected(sshd) as transport:
         used = OfferedKeys(login).authenticate(transport)
     assert sshd.offered == [new, old]
@@ -70,7 +38,7 @@ def test_the_previous_key_is_offered_where_the_new_one_is_refused(login: Login) 
 
 
 def test_a_previous_key_that_is_gone_does_not_matter_once_the_new_one_opens(login: Login) -> None:
-    sshd = Sshd(accepted=public_half(login.key_file))
+    sshd = Sshd(public_half(login.key_file))
     login.previous_key_file.unlink()
     with connected(sshd) as transport:
         used = OfferedKeys(login).authenticate(transport)
@@ -81,6 +49,15 @@ def test_a_refusal_names_each_key_that_was_offered(login: Login) -> None:
     refused = pytest.raises(LoginRefused, match=r"accept our key .*new and .*old")
     with connected(Sshd("none")) as transport, refused:
         OfferedKeys(login).authenticate(transport)
+
+
+@pytest.mark.parametrize("offer", [1, 2])
+def test_a_connection_that_breaks_meanwhile_is_no_refusal(login: Login, offer: int) -> None:
+    """Or the next user would be tried, and the confirmation of a change given up."""
+    sshd = Sshd("none", hangs_up_at=offer)
+    with connected(sshd) as transport, pytest.raises(SSHException):
+        OfferedKeys(login).authenticate(transport)
+    assert len(sshd.offered) == offer
 
 
 @pytest.fixture

@@ -21,14 +21,16 @@ LONGEST = 2_000
 CONNECT_TIMEOUT = 10
 
 
-#: sudo with a password from the first line of standard input; what follows is the command's. Where
-#: sudo asks for none (any more) the line is dropped: as a command's input, a shell would print it. It
-#: is tried once, by itself: sudo would take a script's next lines for further tries.
+#: sudo with a password from the first line of standard input; what follows is the command's. It is
+#: tried once, by itself: sudo would take a script's next lines for further tries. Whether it is asked
+#: for again is sudo's affair: what is left before the mark is read away, or a shell would print it.
 _ASKED = """\
 IFS= read -r password
 sudo -n true 2>/dev/null && exec sudo -n -- {command}
 printf "%s\\n" "$password" | sudo -S -k -p "" true || exit 1
-{{ printf "%s\\n" "$password"; exec cat; }} | sudo -S -k -p "" -- {command}"""
+{{ printf "%s\\n" "$password" {mark}; exec cat; }} | sudo -S -k -p "" -- {marked}"""
+_MARK = "meshkeeper:the-command"
+_AFTER_MARK = 'until [ "$line" = {mark} ]; do IFS= read -r line || exit 1; done; exec {command}'
 _SUDO_REFUSED = re.compile(r"sudo: (a password is required|\d+ incorrect password attempt)")
 _ASKING = "sh -c 'IFS= read -r password"
 
@@ -57,7 +59,8 @@ class Session:
             return command
         if self.login.sudo_password is None:
             return f"sudo -n -- {command}"
-        return f"sh -c {quote(_ASKED.format(command=command))}"
+        marked = f"sh -c {quote(_AFTER_MARK.format(mark=_MARK, command=command))}"
+        return f"sh -c {quote(_ASKED.format(command=command, mark=_MARK, marked=marked))}"
 
     def run(
         self, command: str, stdin: bytes = b"", timeout: float = 60, limit: int = MEBIBYTE

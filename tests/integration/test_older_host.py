@@ -10,6 +10,7 @@ from deployments.lab.keys import ensure_ssh_key
 from deployments.lab.machine import Machine
 from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
 from infra.access.host_keys import pin_host_key
+from infra.access.ssh import connect
 from infra.errors import BadInput, StepFailed
 from infra.host import provision
 from infra.host.apply import apply_change
@@ -115,6 +116,18 @@ def test_a_wrong_password_is_tried_once_and_named(older) -> None:
     assert "Is the secret that hosts.vps.sudo_password names" in refused.value.hint
     assert "wrong-horse" not in str(refused.value)
     assert failed_tries(machine) == 1
+
+
+def test_the_password_reaches_no_command_where_sudo_asks_for_some_only(older) -> None:
+    """Its first line would be the shell's first command, and so part of an error."""
+    machine, target = older
+    rule = b"linuxuser ALL=(root) NOPASSWD: /usr/bin/sh, /usr/bin/timeout\n"
+    machine.write("/etc/sudoers.d/zz-some", rule, 0o440)
+    with connect(with_password(target, PASSWORD).admin) as session:
+        for shell in ("sh -s", "timeout 9 sh -s"):
+            said = session.run(session.as_root(shell), stdin=b"id -u\n")
+            assert (said.status, said.stdout, said.stderr) == (0, b"0\n", b"")
+    machine.check("rm", "/etc/sudoers.d/zz-some")
 
 
 def test_a_first_boot_that_is_still_under_way_is_waited_for(

@@ -4,6 +4,7 @@
 set -eu
 home=/var/lib/meshkeeper/guard
 unit=meshkeeper-revert
+boot_unit=/etc/systemd/system/$unit-boot.service
 
 arm() {
     mkdir -p -m 700 $home
@@ -23,7 +24,8 @@ arm() {
     }
     rm -f $home/confirmed
     touch $home/armed
-    sync $home/armed $home/before.tar
+    # A power cut may come at once.
+    sync $home/* $home $boot_unit /etc/systemd/system/multi-user.target.wants
 }
 
 # What is there of all that a change may touch; OpenSSH's package brings an /etc/ufw without UFW.
@@ -45,9 +47,7 @@ start_timer() {
 
 # A timer dies with the system; this unit does nothing unless a change was left unconfirmed.
 install_boot_unit() {
-    file=/etc/systemd/system/$unit-boot.service
-    [ ! -e $file ] || return 0
-    cat >$file <<UNIT
+    cat >$home/boot.new <<UNIT
 [Unit]
 Description=Take back a change of SSH or the firewall that was never confirmed
 ConditionPathExists=|$home/armed
@@ -59,8 +59,12 @@ ExecStart=/bin/sh $home/guard.sh revert
 [Install]
 WantedBy=multi-user.target
 UNIT
-    systemctl daemon-reload
-    systemctl -q enable $unit-boot.service
+    if ! cmp -s $home/boot.new $boot_unit || ! systemctl -q is-enabled $unit-boot.service; then
+        cp $home/boot.new $boot_unit.new
+        mv $boot_unit.new $boot_unit
+        systemctl daemon-reload
+        systemctl -q enable $unit-boot.service
+    fi
 }
 
 # Whose answer was lost confirms again.
@@ -87,15 +91,16 @@ revert() {
     if grep -qs '^ENABLED=yes' /etc/ufw/ufw.conf; then
         ufw reload >/dev/null || true
     elif [ -x /usr/sbin/ufw ]; then
-        /usr/lib/ufw/ufw-init force-stop >/dev/null
+        /usr/lib/ufw/ufw-init force-stop >/dev/null || true
     fi
-    rm -f $home/reverting
+    # Before the mark goes: afterwards it may be the next run's.
     systemctl stop $unit.timer 2>/dev/null || true
+    rm -f $home/reverting
 }
 
 forget_docker_rules() {
     for tables in iptables ip6tables; do
-        ! $tables -w 5 -F DOCKER-USER 2>/dev/null || $tables -w 5 -A DOCKER-USER -j RETURN
+        ! $tables -w 5 -F DOCKER-USER 2>/dev/null || $tables -w 5 -A DOCKER-USER -j RETURN || true
     done
 }
 

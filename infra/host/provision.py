@@ -140,22 +140,28 @@ def _confirmed(session: Session, host: Host) -> HostState:
 def host_plan(target: Target, session: Session, seen: HostState) -> Plan[HostChange]:
     """What is to be changed on the host that was seen in this session.
 
-    Raises BadInput like `plan_host`, and where the admin's key is rotated to one that isn't declared.
+    Raises BadInput like `plan_host`, and where the key that we use is not a declared one.
     """
     host, ports = target.site.hosts[target.host], published_ports(target.site, target.host)
+    _require_declared_key(target)
     plan = plan_host(target.host, host, ports, seen)
     previous = target.settings.previous_ssh_key
     if previous is None or session.login.user != target.admin.user:
         return plan
     if session.login.key_file == target.admin.key_file:
         return plan.model_copy(update={"notes": (*plan.notes, _previous_key_note(previous, seen))})
-    if not any(isinstance(change, SetAdmin) for change in plan.changes):
-        raise BadInput(
-            f"{target.host} takes the previous key, and not {target.admin.key_file}, whose public half "
-            f"is none of hosts.{target.host}.admin_keys.",
-            "Write it there in the old one's place, then provision.",
-        )
     return plan
+
+
+def _require_declared_key(target: Target) -> None:
+    """Or provisioning would shut us out: the key that opens a new machine need not be the admin's."""
+    key_file, declared = target.admin.key_file, target.admin.declared_keys
+    if key_file and public_half(key_file) not in {" ".join(key.split()[:2]) for key in declared}:
+        raise BadInput(
+            f"The public half of {key_file} is none of hosts.{target.host}.admin_keys: once provisioned, "
+            f"{target.host} would not let it in.",
+            "Write it there, or name another key in MESHKEEPER_SSH_KEY.",
+        )
 
 
 def _previous_key_note(previous: Path, seen: HostState) -> str:

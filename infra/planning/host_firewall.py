@@ -44,10 +44,12 @@ def firewall_notes(host: Host, ports: tuple[PublishedPort, ...], state: HostStat
     """What somebody else has opened or closed, and is left as it is."""
     wanted = ufw_rules(host, _sshd_ports(state), ports)
     if host.foreign_rules == "keep":
-        yield from (
-            f"UFW's rule '{rule}' is not meshkeeper's and stays (foreign_rules: keep)"
-            for rule in _foreign(state, wanted)
-        )
+        ours = {_but_for_the_action(rule) for rule in wanted}
+        for rule in _foreign(state, wanted):
+            # UFW has one rule for each port and source, whatever the rule does.
+            gives_way = _but_for_the_action(f"{rule} {_MARK}") in ours
+            fate = "gives way to ours" if gives_way else "stays (foreign_rules: keep)"
+            yield f"UFW's rule '{rule}' is not meshkeeper's and {fate}"
     yield from (
         f"the kernel's rule '{rule}' was added beside UFW and stays until the next reboot"
         for rule in state.firewall.live_input
@@ -149,14 +151,28 @@ def _refuse_lock_out(name: str, host: Host, state: HostState) -> None:
             "would shut itself out.",
             f"Add {peer} or its network to hosts.{name}.ssh_from.",
         )
-    ports = {"any", *state.sshd.get("port", ("22",))}
+    ports = [int(port) for port in state.sshd.get("port", ("22",))]
     for rule in _foreign(state, {}) if host.foreign_rules == "keep" else []:
         action, _, port, _, _, source, *_ = [*rule.split(), "", "", "", "", "", ""]
-        if action in ("deny", "reject") and port in ports and _covers(source, peer):
+        shuts = action.partition("_")[0] in ("deny", "reject")
+        if shuts and _names_one(port, ports) and _covers(source, peer):
             raise BadInput(
                 f"{name}: UFW's rule '{rule}' shuts out {peer}, from which this machine comes.",
                 f"Delete it on the host, or write foreign_rules: remove to hosts.{name}.",
             )
+
+
+def _but_for_the_action(rule: str) -> str:
+    return rule.partition(" ")[2]
+
+
+def _names_one(listed: str, ports: Iterable[int]) -> bool:
+    """Whether UFW's word for ports (`any`, `22`, `20:30`, `22,80:90`) names one of these."""
+    if listed == "any":
+        return True
+    ranges = [part.partition(":") for part in listed.split(",")]
+    spans = [(first, last or first) for first, _, last in ranges if first.isdigit()]
+    return any(int(first) <= port <= int(last) for first, last in spans for port in ports)
 
 
 def _covers(source: str, peer: IPv4Address | IPv6Address) -> bool:

@@ -16,7 +16,7 @@ from deployments.lab.machine import Machine
 from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
 from infra.access.host_keys import pin_host_key
 from infra.access.ssh import connect
-from infra.errors import CouldNotRun, LockOutPrevented, LoginRefused
+from infra.errors import BadInput, CouldNotRun, LockOutPrevented, LoginRefused
 from infra.host import apply
 from infra.host.apply import apply_change
 from infra.host.guard import guarded
@@ -120,13 +120,19 @@ def test_a_key_is_rotated_by_provisioning_new_in_proved_old_out(kept: Kept) -> N
 def test_a_new_key_that_does_not_fit_leaves_the_old_one_in(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The declared public half is of another key than the one that is here."""
+    """The declared public half is of another key than the one that is here.
+
+    That is refused before anything begins; and where it was not seen, the host takes it back.
+    """
     old, here = kept.folder / "id_ed25519", kept.folder / "here"
-    ensure_ssh_key(here)
-    declared = with_host(kept.target, admin_keys=(ensure_ssh_key(kept.folder / "elsewhere"),))
-    rotating = with_keys(declared, ssh_key=here, previous_ssh_key=old)
+    elsewhere = ensure_ssh_key(kept.folder / "elsewhere")
+    keys = {"ssh_key": here, "previous_ssh_key": old}
+    both = with_keys(with_host(kept.target, admin_keys=(ensure_ssh_key(here), elsewhere)), **keys)
+    rotating = with_keys(with_host(kept.target, admin_keys=(elsewhere,)), **keys)
+    with pytest.raises(BadInput, match=r"is none of hosts\.vps\.admin_keys"):
+        look(rotating)
     monkeypatch.setattr(apply, "guarded", lambda *given: guarded(*given, seconds=REVERT))
-    change = look(rotating).plan.changes[0]
+    change = look(both).plan.changes[0].model_copy(update={"public_keys": (elsewhere,)})
     with (
         way_in(rotating) as session,
         pytest.raises(LockOutPrevented, match=f"takes it back within {REVERT}"),

@@ -40,9 +40,7 @@ def observe(session: Session, request: ObserveRequest) -> Observation:
     """
     program = facts_program(request)
     asked_at = time.time()
-    answer = session.check(
-        STEP, session.as_root("python3 -IS -"), stdin=program, limit=ANSWER_LIMIT
-    )
+    answer = _answer(session, program)
     try:
         seen = Observation.model_validate_json(answer)
     except ValidationError as error:
@@ -57,6 +55,19 @@ def observe(session: Session, request: ObserveRequest) -> Observation:
             f"{session.login.name}: {STEP}: its answer leaves out {', '.join(sorted(lacking))}."
         )
     return _with_clock_offset(seen, asked_at, time.time())
+
+
+def _answer(session: Session, program: bytes) -> bytes:
+    command = session.as_root("python3 -IS -")
+    try:
+        return session.check(STEP, command, stdin=program, limit=ANSWER_LIMIT)
+    except StepFailed as error:
+        if "not found" in error.message:
+            hint = (
+                "A minimal image lacks it: apt-get install python3 sudo, in the provider's console."
+            )
+            raise StepFailed(error.message, hint) from error
+        raise
 
 
 def _with_clock_offset(seen: Observation, asked_at: float, answered_at: float) -> Observation:

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from infra.errors import BadInput
 from infra.model.fields import PublishedPort
 from infra.model.host import (
-    Configure,
     HostChange,
     HostState,
     RemovePackages,
@@ -17,6 +16,7 @@ from infra.model.site import Host
 from infra.planning import (
     host_access,
     host_backup,
+    host_docker,
     host_firewall,
     host_kernel,
     host_listeners,
@@ -37,13 +37,19 @@ NEEDLESS_PACKAGES = (
     "tftpd-hpa",
     "xinetd",
 )
-PACKAGES = (*host_services.PACKAGES, *host_kernel.PACKAGES, *NEEDLESS_PACKAGES)
+PACKAGES = (
+    *host_services.PACKAGES,
+    *host_kernel.PACKAGES,
+    *host_docker.PACKAGES,
+    *NEEDLESS_PACKAGES,
+)
 MANAGED_FILES = (
     *host_access.FILES,
     *host_backup.FILES,
     *host_firewall.UFW_BLOCKS,
     *host_services.FILES,
     *host_kernel.FILES,
+    *host_docker.FILES,
 )
 SYSCTLS = (*host_services.SYSCTLS, *host_kernel.SETTINGS)
 #: The most that others may do with root's files; as Debian and OpenSSH deliver them.
@@ -72,7 +78,7 @@ def plan_host(
     Docker only behind it. Raises BadInput for a system that is not Debian 13 or 12, and for a firewall
     that would shut us out.
     """
-    if state.os != "debian" or state.os_version not in host_services.DOCKER_PACKAGES:
+    if state.os != "debian" or state.os_version not in host_docker.RELEASES:
         raise BadInput(
             f"{name} ({host.address}) runs {state.os or 'an unknown system'} {state.os_version}; "
             "meshkeeper keeps Debian 13 and 12.",
@@ -90,8 +96,7 @@ def plan_host(
         *host_kernel.plan_kernel(name, host, state),
         *_needless(state),
         *_modes(state),
-        *host_services.plan_service(host_services.docker(host.docker, state.os_version), state),
-        *_compose(state),
+        *host_docker.plan_docker(host.docker, state),
     )
     notes = (
         *_cloud_init_notes(state),
@@ -102,11 +107,6 @@ def plan_host(
         *_unconfirmed_notes(state),
     )
     return Plan(target=name, changes=changes, notes=notes)
-
-
-def _compose(state: HostState) -> Iterable[Configure]:
-    if state.os_version == "12":
-        yield from host_services.plan_service(host_services.compose_of_13(), state)
 
 
 def _needless(state: HostState) -> Iterable[RemovePackages]:

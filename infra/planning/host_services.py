@@ -6,26 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from infra.model.host import Configure, HostState, ManagedFile
-from infra.model.site import Docker, Host
+from infra.model.site import Host
 
 FAIL2BAN = "/etc/fail2ban/jail.d/meshkeeper.local"
 UPGRADES = "/etc/apt/apt.conf.d/52meshkeeper"
 JOURNALD = "/etc/systemd/journald.conf.d/90-meshkeeper.conf"
 SYSCTL = "/etc/sysctl.d/90-meshkeeper.conf"
-DAEMON = "/etc/docker/daemon.json"
-COMPOSE_PIN = "/etc/apt/preferences.d/meshkeeper-compose"
-FILES = (FAIL2BAN, UPGRADES, JOURNALD, SYSCTL, DAEMON, COMPOSE_PIN)
+FILES = (FAIL2BAN, UPGRADES, JOURNALD, SYSCTL)
 
-#: By Debian's release. 13 splits the engine; its docker-compose is Compose 2, as the plugin
-#: `docker compose` too.
-DOCKER_PACKAGES = {
-    "12": ("apparmor", "docker.io"),
-    "13": ("apparmor", "docker.io", "docker-cli", "docker-compose"),
-}
 BASE_PACKAGES = ("ca-certificates", "iptables", "python3", "sudo", "tzdata", "ufw")
 PACKAGES = (
     *BASE_PACKAGES,
-    *DOCKER_PACKAGES["13"],
     "fail2ban",
     "nftables",
     "python3-systemd",
@@ -41,11 +32,8 @@ SYSCTLS = {
         for where in ("all", "default")
         for key in ("accept_redirects", "accept_source_route", "secure_redirects", "send_redirects")
     },
-    **{
-        f"net.ipv6.conf.{where}.{key}": "0"
-        for where in ("all", "default")
-        for key in ("accept_redirects", "accept_source_route")
-    },
+    # IPv6's `all` and `default` leave the interfaces as they are that exist already.
+    **{f"net.ipv6.conf.*.{key}": "0" for key in ("accept_redirects", "accept_source_route")},
     "net.ipv4.icmp_echo_ignore_broadcasts": "1",
     "net.ipv4.icmp_ignore_bogus_error_responses": "1",
     "net.ipv4.tcp_syncookies": "1",
@@ -194,59 +182,6 @@ def sysctl_file(name: str, summary: str, path: str, settings: Mapping[str, str])
         f"/usr/lib/systemd/systemd-sysctl {path}\n",
         lambda state: _differing(settings, state),
     )
-
-
-def docker(settings: Docker, release: str) -> Service:
-    """Logs of a bounded size, and containers that outlive a restart of the engine."""
-    options = {"max-size": settings.log_max_size, "max-file": str(settings.log_max_file)}
-    daemon = {"live-restore": True, "log-driver": "local", "log-opts": options}
-    return Service(
-        "docker",
-        "Docker's engine, with bounded logs and containers that outlive its restart",
-        DOCKER_PACKAGES[release],
-        (ManagedFile(path=DAEMON, text=json.dumps(daemon, indent=2) + "\n"),),
-        # A running one learns live-restore by the reload, so that its restart ends no container.
-        "systemctl -q enable docker.service\nsystemctl reload docker.service 2>/dev/null || true\n"
-        "systemctl restart docker.service\n",
-        _engine_is_not_live,
-    )
-
-
-def compose_of_13() -> Service:
-    """Debian 12's Compose is version 1. That of 13 needs no other package, and nothing else is
-    taken from there; the mirror is the one that the host uses already."""
-    pin = (
-        f"# {NOTE}Package: *\nPin: release n=trixie\nPin-Priority: -1\n\n"
-        "Package: docker-compose\nPin: release n=trixie\nPin-Priority: 990\n"
-    )
-    mirror = (
-        "apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' 'Created-By: Packages'"
-    )
-    keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    return Service(
-        "compose",
-        "Compose 2, the one package that comes from Debian 13",
-        (),
-        (ManagedFile(path=COMPOSE_PIN, text=pin),),
-        f'mirror=$({mirror} | head -n 1)\ntest -n "$mirror"\n'
-        f'echo "deb [signed-by={keys}] $mirror trixie main" '
-        ">/etc/apt/sources.list.d/meshkeeper-compose.list\n"
-        "apt_install docker-compose\n",
-        lambda state: "" if _major(state.packages.get("docker-compose")) >= 2 else "installs it",
-    )
-
-
-def _major(version: str | None) -> int:
-    number = (version or "").partition(".")[0]
-    return int(number) if number.isdigit() else 0
-
-
-def _engine_is_not_live(state: HostState) -> str:
-    if "docker.service" not in state.enabled or state.engine is None:
-        return "starts the engine"
-    if not state.engine.live_restore or state.engine.log_driver != "local":
-        return "lets the engine use its settings"
-    return ""
 
 
 def _differing(settings: Mapping[str, str], state: HostState) -> str:

@@ -294,9 +294,13 @@ def test_the_journal_is_capped_by_its_own_word(provisioned) -> None:
     assert "max 200M" in said
 
 
-def test_a_redirect_of_routes_is_refused_by_the_kernel(provisioned) -> None:
-    for key in ("net.ipv4.conf.all.accept_redirects", "net.ipv6.conf.default.accept_redirects"):
-        assert provisioned.machine.check("cat", f"/proc/sys/{key.replace('.', '/')}") == "0\n"
+def test_the_kernel_takes_redirects_of_routes_on_no_interface(provisioned) -> None:
+    """Of IPv6 each interface has a value of its own, which `all` and `default` don't change."""
+    for key in ("ipv4/conf/all", "ipv4/conf/eth0", "ipv6/conf/default", "ipv6/conf/eth0"):
+        assert provisioned.machine.check("cat", f"/proc/sys/net/{key}/accept_redirects") == "0\n"
+    provisioned.machine.check("sysctl", "-w", "net.ipv6.conf.eth0.accept_redirects=1")
+    assert change_next(provisioned.target) == ("host.sysctl",)
+    require_in_order(provisioned.target)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a host answers is bounded and checked before anything believes it."""
 
+import ast
 import json
 import sqlite3
 import subprocess
@@ -62,6 +63,19 @@ def test_a_file_is_loose_when_others_may_change_it_or_put_another_in_its_place(
     shared = tmp_path / "keys"
     shared.touch(mode=0o644)
     assert system.is_loose(str(shared)), "everybody may write to /tmp"
+
+
+def test_the_program_runs_on_the_oldest_system_that_is_refused_with_a_sentence() -> None:
+    """Debian 11's Python is 3.9: it must come to the answer that says so."""
+    program = facts_program(ObserveRequest(admin="nobody")).decode()
+    ast.parse(program, feature_version=(3, 9))
+    assert "strict=" not in program
+
+
+def test_a_pattern_of_a_kernel_setting_is_all_its_values() -> None:
+    values = {p.read_text().strip() for p in Path("/proc/sys/net/ipv4/conf").glob("*/forwarding")}
+    assert system.sysctl("net.ipv4.conf.*.forwarding") == " ".join(sorted(values))
+    assert system.sysctl("net.ipv4.nothing.*.forwarding") == ""
 
 
 def test_a_held_package_is_there() -> None:

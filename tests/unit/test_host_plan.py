@@ -11,7 +11,7 @@ from infra.errors import BadInput
 from infra.model.fields import PublishedPort
 from infra.model.host import HostState
 from infra.model.site import Host
-from infra.planning import host_access, host_firewall, host_kernel, host_services
+from infra.planning import host_access, host_docker, host_firewall, host_kernel, host_services
 from infra.planning.host import NEEDLESS_PACKAGES, PACKAGES, plan_host
 
 CASES = sorted((Path(__file__).parents[1] / "cases/host").glob("*.json"))
@@ -105,7 +105,7 @@ def services(host: Host, state: dict[str, Any]) -> list[host_services.Service]:
         host_services.sysctl(),
         host_kernel.settings(),
         host_kernel.swap(1024),
-        host_services.docker(host.docker, "13"),
+        host_docker.engine(host.docker, "13"),
     ]
 
 

@@ -85,7 +85,10 @@ def running_services() -> list[str]:
 
 
 def sysctl(key: str) -> str:
-    return read("/proc/sys/" + key.replace(".", "/")).strip()
+    """Its value; of a pattern (`net.ipv6.conf.*.forwarding`) all that there are, each once."""
+    before, star, after = ("/proc/sys/" + key.replace(".", "/")).partition("*")
+    names = listed(before) if star else [""]
+    return " ".join(sorted({read(before + name + after).strip() for name in names}))
 
 
 def swaps() -> dict[str, int]:

@@ -8,10 +8,9 @@ from deployments.lab.boot import Lab
 from deployments.lab.keys import ensure_ssh_key
 from infra.access.ssh import connect
 from infra.errors import Unreachable
-from infra.host.apply import apply_change
-from infra.host.provision import after, look, pin_host_keys, require_in_order, way_in
+from infra.host.provision import look, pin_host_keys, require_in_order
 from infra.model.site import Host, Jump
-from tests.integration.test_provision import target_for, with_host
+from tests.integration.hosts import change_all, target_for, with_host
 
 
 def test_a_host_behind_a_jump_host_is_provisioned_and_reached_only_from_there(
@@ -29,15 +28,10 @@ def test_a_host_behind_a_jump_host_is_provisioned_and_reached_only_from_there(
     )
     target = target_for(lab, host, behind.ssh_key.parent)
     assert pin_host_keys(target)
-    outlook = look(target)
-    assert outlook.peer == ip_address(jump.address)
-    made = target._replace(user=outlook.user)
-    for change in outlook.plan.changes:
-        with way_in(made) as session:
-            apply_change(session, change, made.admin)
-        made = after(made, change)
+    assert look(target).peer == ip_address(jump.address)
+    change_all(target)
 
-    assert require_in_order(made).round_trips == 1
+    assert require_in_order(target).round_trips == 1
     assert jump.address in behind.machine.check("cat", "/etc/fail2ban/jail.d/meshkeeper.local")
-    with pytest.raises(Unreachable), connect(with_host(made, jump=None).admin):
+    with pytest.raises(Unreachable), connect(with_host(target, jump=None).admin):
         pass

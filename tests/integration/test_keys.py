@@ -6,23 +6,20 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from deployments.lab.boot import Lab
 from deployments.lab.keys import ensure_ssh_key
 from deployments.lab.machine import Machine
-from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
-from infra.access.host_keys import pin_host_key
 from infra.access.ssh import connect
 from infra.errors import BadInput, CouldNotRun, LockOutPrevented, LoginRefused
 from infra.host import apply
 from infra.host.apply import apply_change
 from infra.host.guard import guarded
-from infra.host.provision import Target, after, look, way_in
-from infra.model.site import Host
-from tests.integration.test_provision import target_for, with_host, within
+from infra.host.provision import Target, look, way_in
+from tests.integration.hosts import Ordered, change_all, ordered, with_host, within
 
 ROOT = Path(__file__).parents[2]
 PASSPHRASE = "correct horse"
@@ -32,43 +29,12 @@ MANY = 8
 REVERT = 5
 
 
-class Kept(NamedTuple):
-    """A host with an admin, who logs in by the key in `folder/id_ed25519`, and not as root any more."""
-
-    machine: Machine
-    target: Target
-    folder: Path
-
-
 @pytest.fixture(scope="module")
-def kept(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
-    folder, name = tmp_path_factory.mktemp("keys"), lab.plan.name("keys")
-    network, resolver = lab.plan.name("internet"), lab.plan.place("dns")
-    key = folder / "id_ed25519"
-    order = Order(name=name, network=network, key=key, resolver=resolver)
-    delivered = boot_vps(lab.engine, order)
-    host = Host(
-        address=delivered.address,
-        host_key=delivered.fingerprint,
-        admin_keys=(ensure_ssh_key(key),),
-    )
-    target = target_for(lab, host, folder)
-    pin_host_key(target.admin, host.host_key)
-    provision_until(target, "host.sshd")
-    yield Kept(vps_machine(lab.engine, name), target, folder)
-    remove_vps(lab.engine, name)
-
-
-def provision_until(target: Target, last: str) -> None:
-    """As the flow does it, up to that item: what comes after has nothing to do with keys."""
-    outlook = look(target)
-    target = target._replace(user=outlook.user)
-    for change in outlook.plan.changes:
-        with way_in(target) as session:
-            apply_change(session, change, target.admin)
-        target = after(target, change)
-        if change.item == last:
-            return
+def kept(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ordered]:
+    """With an admin, who logs in by the key in `folder/id_ed25519`, and not as root any more."""
+    with ordered(lab, tmp_path_factory.mktemp("keys"), "keys") as bare:
+        change_all(bare.target, last="host.sshd")
+        yield bare
 
 
 def with_keys(target: Target, **keys: Path | None) -> Target:
@@ -92,7 +58,7 @@ def connections(machine: Machine) -> int:
     return len(journal.splitlines())
 
 
-def test_a_key_is_rotated_by_provisioning_new_in_proved_old_out(kept: Kept) -> None:
+def test_a_key_is_rotated_by_provisioning_new_in_proved_old_out(kept: Ordered) -> None:
     old, new = kept.folder / "id_ed25519", kept.folder / "new"
     declared = with_host(kept.target, admin_keys=(ensure_ssh_key(new),))
     rotating = with_keys(declared, ssh_key=new, previous_ssh_key=old)
@@ -113,12 +79,12 @@ def test_a_key_is_rotated_by_provisioning_new_in_proved_old_out(kept: Kept) -> N
         "opens it no more: take that setting out" in note for note in look(rotating).plan.notes
     )
     back = with_keys(kept.target, previous_ssh_key=new)
-    provision_until(back, "host.admin")
+    change_all(back, last="host.admin")
     assert (opens(back, new), opens(back, old)) == (False, True)
 
 
 def test_a_new_key_that_does_not_fit_leaves_the_old_one_in(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch
+    kept: Ordered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The declared public half is of another key than the one that is here.
 
@@ -144,7 +110,7 @@ def test_a_new_key_that_does_not_fit_leaves_the_old_one_in(
 
 
 @pytest.fixture
-def agent(kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def agent(kept: Ordered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A real ssh-agent; called with a key file, it holds that key."""
     socket, answer = tmp_path / "agent", tmp_path / "passphrase"
     answer.write_text(f"#!/bin/sh\necho '{PASSPHRASE}'\n")
@@ -164,7 +130,7 @@ def agent(kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @pytest.fixture
-def locked(kept: Kept) -> Iterator[Path]:
+def locked(kept: Ordered) -> Iterator[Path]:
     """The admin's key, now with a passphrase."""
     key = kept.folder / "locked"
     key.write_bytes((kept.folder / "id_ed25519").read_bytes())
@@ -175,7 +141,7 @@ def locked(kept: Kept) -> Iterator[Path]:
     key.unlink()
 
 
-def test_a_key_with_a_passphrase_is_the_agents(kept: Kept, agent, locked: Path) -> None:
+def test_a_key_with_a_passphrase_is_the_agents(kept: Ordered, agent, locked: Path) -> None:
     agent(locked)
     for named in (locked, None):
         with connect(with_keys(kept.target, ssh_key=named).admin) as session:
@@ -183,7 +149,7 @@ def test_a_key_with_a_passphrase_is_the_agents(kept: Kept, agent, locked: Path) 
 
 
 def test_an_agent_with_many_keys_offers_the_right_one_first(
-    kept: Kept, agent, locked: Path
+    kept: Ordered, agent, locked: Path
 ) -> None:
     for number in range(MANY):
         other = kept.folder / f"other-{number}"
@@ -196,7 +162,7 @@ def test_an_agent_with_many_keys_offers_the_right_one_first(
 
 
 def test_a_passphrase_that_nobody_knows_is_told_after_one_connection(
-    kept: Kept, locked: Path, monkeypatch: pytest.MonkeyPatch
+    kept: Ordered, locked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     before = connections(kept.machine)
@@ -206,7 +172,7 @@ def test_a_passphrase_that_nobody_knows_is_told_after_one_connection(
     assert connections(kept.machine) <= before + 1
 
 
-def test_the_runbooks_way_back_by_the_console_lets_a_new_key_in(kept: Kept) -> None:
+def test_the_runbooks_way_back_by_the_console_lets_a_new_key_in(kept: Ordered) -> None:
     """`docker exec` stands in for the provider's console: root, without SSH."""
     new = kept.folder / "after-the-loss"
     public = ensure_ssh_key(new)
@@ -217,7 +183,7 @@ def test_the_runbooks_way_back_by_the_console_lets_a_new_key_in(kept: Kept) -> N
     kept.machine.check("sh", "-c", block.replace(placeholder, public))
 
     target = with_keys(with_host(kept.target, admin_keys=(public,)), ssh_key=new)
-    provision_until(target, "host.admin")
+    change_all(target, last="host.admin")
     assert opens(target, new)
     assert not opens(target, kept.folder / "id_ed25519")
     assert "host.admin" not in items(target)

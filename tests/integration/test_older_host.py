@@ -6,18 +6,14 @@ from collections.abc import Iterator
 import pytest
 
 from deployments.lab.boot import Lab
-from deployments.lab.keys import ensure_ssh_key
 from deployments.lab.machine import Machine
-from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
-from infra.access.host_keys import pin_host_key
 from infra.access.ssh import connect
 from infra.errors import BadInput, StepFailed
 from infra.host import provision
-from infra.host.apply import apply_change
-from infra.host.provision import Target, after, look, look_when_settled, require_in_order, way_in
+from infra.host.provision import Target, look, look_when_settled, require_in_order, way_in
 from infra.images.catalog import CADDY, LAB_HOST_12
-from infra.model.site import Host, SecretRef
-from infra.settings import Settings
+from infra.model.site import SecretRef
+from tests.integration.hosts import change_all, ordered, with_host
 
 #: A shell that got it as input would say that it is not found.
 PASSWORD = 'correct-horse\'s "battery" $staple'
@@ -64,23 +60,9 @@ services:
 def older(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, Target]]:
     """The machine as it is delivered; the site file does not know the password yet."""
     folder = tmp_path_factory.mktemp("older")
-    name, key = lab.plan.name("older"), folder / "id_ed25519"
-    network, resolver = lab.plan.name("internet"), lab.plan.place("dns")
-    order = Order(name=name, network=network, key=key, resolver=resolver, image=LAB_HOST_12)
-    delivered = boot_vps(lab.engine, order)
-    machine = vps_machine(lab.engine, name)
-    machine.check("sh", "-c", DELIVERED, "deliver", PASSWORD)
-    host = Host(
-        address=delivered.address,
-        host_key=delivered.fingerprint,
-        first_user="linuxuser",
-        admin_keys=(ensure_ssh_key(key),),
-    )
-    settings = Settings(site=folder / "site.yaml", state_dir=folder / "state", ssh_key=key)
-    target = Target(settings, lab.site.model_copy(update={"hosts": {"vps": host}}), "vps")
-    pin_host_key(target.admin, host.host_key)
-    yield machine, target
-    remove_vps(lab.engine, name)
+    with ordered(lab, folder, "older", image=LAB_HOST_12, first_user="linuxuser") as delivered:
+        delivered.machine.check("sh", "-c", DELIVERED, "deliver", PASSWORD)
+        yield delivered.machine, delivered.target
 
 
 def with_password(target: Target, password: str) -> Target:
@@ -90,9 +72,7 @@ def with_password(target: Target, password: str) -> Target:
     secrets.touch(mode=0o600)
     quoted = password.replace("'", "''")
     secrets.write_text(f"sudo_password: '{quoted}'\n")
-    reference = SecretRef(secret="sudo_password")
-    host = target.site.hosts["vps"].model_copy(update={"sudo_password": reference})
-    return target._replace(site=target.site.model_copy(update={"hosts": {"vps": host}}))
+    return with_host(target, sudo_password=SecretRef(secret="sudo_password"))
 
 
 def failed_tries(machine: Machine) -> int:
@@ -151,15 +131,10 @@ def test_a_first_boot_that_is_still_under_way_is_waited_for(
 def test_it_is_provisioned_like_a_new_one(lab: Lab, older) -> None:
     machine, target = older
     target = with_password(target, PASSWORD)
-    outlook = look(target)
-    assert outlook.user == "linuxuser"
-    target = target._replace(user=outlook.user)
-    for change in outlook.plan.changes:
-        with way_in(target) as session:
-            apply_change(session, change, target.admin)
-        target = after(target, change)
+    assert look(target).user == "linuxuser"
+    items = change_all(target)
+    assert items[-2:] == ("host.docker", "host.compose")
     assert require_in_order(target).round_trips == 1
-    assert [change.item for change in outlook.plan.changes][-2:] == ["host.docker", "host.compose"]
     journal = machine.check("journalctl", "-o", "cat", "--no-pager")
     assert PASSWORD not in journal
     assert "correct-horse" not in journal
@@ -171,13 +146,7 @@ def test_the_password_is_not_needed_any_more(older) -> None:
     (target.settings.state / "secrets.yaml").unlink()
     require_in_order(target)
     with pytest.raises(BadInput, match="'sudo_password' is neither in"):
-        look(with_reference_only(target))
-
-
-def with_reference_only(target: Target) -> Target:
-    host = target.site.hosts["vps"]
-    named = host.model_copy(update={"sudo_password": SecretRef(secret="sudo_password")})
-    return target._replace(site=target.site.model_copy(update={"hosts": {"vps": named}}))
+        look(with_host(target, sudo_password=SecretRef(secret="sudo_password")))
 
 
 def test_only_compose_comes_from_the_newer_release_and_it_works(lab: Lab, older) -> None:

@@ -1,11 +1,11 @@
 """A host from root by key to hardened: proved by effects, from outside, and by a host that reverts."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import paramiko
 import pytest
@@ -15,7 +15,6 @@ from deployments.cli.trust import ask_about_host_keys
 from deployments.lab.boot import Lab
 from deployments.lab.keys import ensure_ssh_key
 from deployments.lab.machine import Machine
-from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
 from infra.access.host_keys import pin_host_key
 from infra.access.login import first_login
 from infra.access.ssh import connect
@@ -42,6 +41,7 @@ from infra.planning.host_firewall import docker_block, ufw_rules
 from infra.rollout import apply
 from infra.rollout.local_gate import gate_locally
 from infra.rollout.outlook import plans, query, wanted_stacks
+from tests.integration.hosts import change_next, ordered, target_for, with_host, within
 
 CADDY = "caddy:2.11.4"
 SEVERAL_SECONDS = 8
@@ -91,44 +91,20 @@ class Provisioned(NamedTuple):
     plans: tuple[tuple[str, ...], ...]
 
 
-def target_for(lab: Lab, host: Host, folder: Path) -> Target:
-    """The lab's site with `host` as its vps, and a state of its own."""
-    settings = lab.settings.model_copy(
-        update={"state_dir": folder / "state", "ssh_key": folder / "id_ed25519"}
-    )
-    return Target(settings, lab.site.model_copy(update={"hosts": {"vps": host}}), "vps")
-
-
-def change_next(target: Target) -> tuple[str, ...]:
-    """Look with fresh eyes, make the first change, forget all; the items that were planned."""
-    outlook = look(target)
-    for change in outlook.plan.changes[:1]:
-        with way_in(target) as session:
-            apply_change(session, change, target.admin)
-    return tuple(change.item for change in outlook.plan.changes)
-
-
 @pytest.fixture(scope="module")
 def provisioned(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provisioned]:
     """Provisioned by runs that each die after one item: every boundary between two is crossed."""
     folder = tmp_path_factory.mktemp("provisioned")
-    name, key = lab.plan.name("provisioned"), folder / "id_ed25519"
-    network, resolver = lab.plan.name("internet"), lab.plan.place("dns")
-    delivered = boot_vps(lab.engine, Order(name=name, network=network, key=key, resolver=resolver))
-    host = Host(
-        address=delivered.address,
-        host_key=delivered.fingerprint,
-        admin_keys=(ensure_ssh_key(key),),
-        backup_keys=(ensure_ssh_key(folder / "backup_ed25519"),),
-        timezone="Europe/Berlin",
-    )
-    target = target_for(lab, host, folder)
-    pin_host_key(target.admin, host.host_key)
-    plans = [change_next(target)]
-    while plans[-1]:
-        plans.append(change_next(target))
-    yield Provisioned(vps_machine(lab.engine, name), target, tuple(plans))
-    remove_vps(lab.engine, name)
+    backup_keys = (ensure_ssh_key(folder / "backup_ed25519"),)
+    with ordered(lab, folder, "provisioned", backup_keys=backup_keys, timezone="Europe/Berlin") as (
+        machine,
+        target,
+        _,
+    ):
+        plans = [change_next(target)]
+        while plans[-1]:
+            plans.append(change_next(target))
+        yield Provisioned(machine, target, tuple(plans))
 
 
 def test_a_run_that_dies_between_two_items_is_finished_by_the_next(provisioned) -> None:
@@ -612,12 +588,6 @@ def test_root_stays_while_the_admin_cannot_log_in(lab: Lab, bare_host, tmp_path:
     assert look(both).user == "root"
 
 
-def with_host(target: Target, **changes: Any) -> Target:
-    """The same site with another wish for its vps."""
-    host = target.site.hosts["vps"].model_copy(update=changes)
-    return target._replace(site=target.site.model_copy(update={"hosts": {"vps": host}}))
-
-
 def vps_neighbour(lab: Lab) -> Machine:
     """A machine on the same link as the VPS, with a `curl` and routes of its own."""
     container = lab.engine.containers.get(lab.plan.name("router-observer"))
@@ -627,13 +597,6 @@ def vps_neighbour(lab: Lab) -> Machine:
 def banner(machine: Machine) -> tuple[str, ...]:
     """A command that prints what sshd says first."""
     return ("curl", "-s", "--max-time", "3", f"telnet://{machine.address}:22")
-
-
-def within(seconds: float, question: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
-    while not (answer := question()) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return answer
 
 
 def fetched(machine: Machine, url: str) -> bool:

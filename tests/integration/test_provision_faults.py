@@ -24,7 +24,7 @@ from infra.host.provision import Target, look, require_in_order, way_in
 from infra.model.host import HostChange
 from infra.model.site import Host
 from tests.integration.dying import MOMENTS, REVERT, provision, revert_soon
-from tests.integration.test_provision import target_for, within
+from tests.integration.hosts import target_for, within
 
 #: Seconds into an item: after the script was sent, while the host is at work.
 IN_THE_MIDDLE = 0.4

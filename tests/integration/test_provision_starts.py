@@ -3,23 +3,18 @@ mirror, a full disk. All on one VPS, which a run brings into order at the end.""
 
 from collections.abc import Iterator
 from threading import Thread
-from typing import NamedTuple
 
 import pytest
 
 from deployments.lab.boot import Lab
 from deployments.lab.keys import ensure_ssh_key
-from deployments.lab.machine import Machine
-from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
-from infra.access.host_keys import pin_host_key
 from infra.access.login import first_login
 from infra.errors import StepFailed
 from infra.host.apply import apply_change
 from infra.host.guard import guarded
 from infra.host.provision import Target, look, require_in_order, way_in
 from infra.model.host import HostChange
-from infra.model.site import Host
-from tests.integration.test_provision import change_next, target_for
+from tests.integration.hosts import Ordered, change_next, ordered
 
 SOURCES = "/etc/apt/sources.list"
 ARCHIVES = "/var/cache/apt/archives"
@@ -47,31 +42,13 @@ FILL = "dd if=/dev/zero of=/srv/small/fill bs=4k 2>/dev/null"
 MAKE_ROOM = ("rm", "-f", "/srv/small/fill")
 
 
-class Unready(NamedTuple):
-    """A bare host, and how it is reached."""
-
-    machine: Machine
-    target: Target
-
-
 @pytest.fixture(scope="module")
-def unready(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unready]:
-    folder, name = tmp_path_factory.mktemp("unready"), lab.plan.name("unready")
-    network, resolver = lab.plan.name("internet"), lab.plan.place("dns")
-    order = Order(name=name, network=network, key=folder / "id_ed25519", resolver=resolver)
-    delivered = boot_vps(lab.engine, order)
-    host = Host(
-        address=delivered.address,
-        host_key=delivered.fingerprint,
-        admin_keys=(ensure_ssh_key(order.key),),
-        backup_keys=(ensure_ssh_key(folder / "backup_ed25519"),),
-        timezone="Europe/Berlin",
-    )
-    target = target_for(lab, host, folder)
-    pin_host_key(target.admin, host.host_key)
-    # Asked for the admin, who is not there yet, sshd would penalise us.
-    yield Unready(vps_machine(lab.engine, name), target._replace(user="root"))
-    remove_vps(lab.engine, name)
+def unready(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ordered]:
+    folder = tmp_path_factory.mktemp("unready")
+    backup_keys = (ensure_ssh_key(folder / "backup_ed25519"),)
+    with ordered(lab, folder, "unready", backup_keys=backup_keys, timezone="Europe/Berlin") as bare:
+        # Asked for the admin, who is not there yet, sshd would penalise us.
+        yield bare._replace(target=bare.target._replace(user="root"))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +148,7 @@ def test_a_change_is_taken_back_although_the_disk_is_full_meanwhile(unready, res
     require_in_order(target)
 
 
-def stopped_by_a_full_disk(unready: Unready, items: tuple[str, ...]) -> None:
+def stopped_by_a_full_disk(unready: Ordered, items: tuple[str, ...]) -> None:
     """Each of these fails for that reason, and says so."""
     changes = {change.item: change for change in look(unready.target).plan.changes}
     unready.machine.run("sh", "-c", FILL)

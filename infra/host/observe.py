@@ -11,7 +11,7 @@ from infra.errors import StepFailed
 from infra.model.fields import BACKUP_USER
 from infra.model.observation import Observation, ObserveRequest
 from infra.planning.host import MANAGED_FILES, MODES, PACKAGES, SYSCTLS
-from infra.planning.host_access import SSHD_ASKED
+from infra.planning.host_access import SSHD_ASKED, SSHD_DROP_IN
 from infra.planning.host_kernel import SWAP_FILE
 
 ANSWER_LIMIT = 2 * 1024 * 1024
@@ -85,6 +85,7 @@ def facts_program(request: ObserveRequest) -> bytes:
         "files": MANAGED_FILES,
         "backup": BACKUP_USER,
         "sshd": SSHD_ASKED,
+        "sshd_drop_in": SSHD_DROP_IN,
         "sysctls": SYSCTLS,
         "swap_file": SWAP_FILE,
         "modes": tuple(MODES),

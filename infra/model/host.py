@@ -124,6 +124,7 @@ class HostState(Model):
         description="Effective settings for root and the admin from outside, as `sshd -T -C` "
         "prints them; where the two differ, both."
     )
+    match_blocks: Lines = Field(description="Heads of sshd's conditional blocks that are not ours.")
     files: dict[Text, FileContent] = Field(description="Text of those asked for that exist.")
     loose: Lines = Field(description="Files of those that others than root may change or replace.")
     timezone: Text

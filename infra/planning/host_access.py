@@ -21,6 +21,7 @@ _SSHD = {
     "PubkeyAuthentication": "yes",
     "AuthorizedKeysFile": ".ssh/authorized_keys",
     "AuthorizedKeysCommand": "none",
+    "TrustedUserCAKeys": "none",
     "HostbasedAuthentication": "no",
     "PermitEmptyPasswords": "no",
     "PermitUserEnvironment": "no",
@@ -81,6 +82,12 @@ def plan_sshd(state: HostState) -> Iterable[HardenSshd]:
             detail="\n".join(wrong),
             drop_in=drop_in,
         )
+
+
+def match_notes(state: HostState) -> Iterable[str]:
+    """What such a block allows is asked for root and the admin only, and from one address."""
+    for block in state.match_blocks:
+        yield f"sshd's block '{block}' is not meshkeeper's: it may let in others, or by passwords"
 
 
 def sudoers_text(admin: str) -> str:

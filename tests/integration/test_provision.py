@@ -351,6 +351,16 @@ def test_a_match_block_that_lets_root_in_is_seen(provisioned) -> None:
     assert (change.item, change.detail) == ("host.sshd", "permitrootlogin is yes and no now")
 
 
+def test_a_match_block_for_somebody_else_is_told(provisioned) -> None:
+    path = "/etc/ssh/sshd_config.d/99-match.conf"
+    provisioned.machine.write(path, b"Match User deploy\n  PasswordAuthentication yes\n")
+    try:
+        plan = require_in_order(provisioned.target).plan
+    finally:
+        provisioned.machine.check("rm", path)
+    assert any(f"'Match User deploy ({path})'" in note for note in plan.notes)
+
+
 def test_a_key_in_another_file_lets_nobody_in(provisioned, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     keys = "/home/linuxuser/.ssh/authorized_keys2"

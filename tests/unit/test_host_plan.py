@@ -59,6 +59,7 @@ def in_order() -> dict[str, Any]:
             **dict.fromkeys(host_firewall.UFW_BLOCKS, f"# UFW's own\n{block}"),
         },
         "loose": [],
+        "match_blocks": [],
         "timezone": "Etc/UTC",
         "enabled": [
             "apt-daily.timer",

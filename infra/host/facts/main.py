@@ -29,6 +29,7 @@ from infra.host.facts.system import (
     file_mode,
     installed,
     is_loose,
+    match_blocks,
     peer,
     running_services,
     size_with_new,
@@ -56,8 +57,20 @@ def main(request: dict[str, Any]) -> None:
     }
     engine, machine = engine_state(), machine_state()
     outputs = {name: finish(program) for name, program in programs.items()}
+    answer["host"] = host_state(request, outputs, engine, machine)
+    answer["health"] = health_state(health) if health else None
+    machine["clock"] = time.time()
+    print(json.dumps(answer))
+
+
+def host_state(
+    request: dict[str, Any],
+    outputs: dict[str, str],
+    engine: dict[str, Any] | None,
+    machine: dict[str, Any],
+) -> dict[str, Any]:
     os_release = settings(read("/etc/os-release"))
-    answer["host"] = {
+    return {
         "os": os_release.get("ID", ""),
         "os_version": os_release.get("VERSION_ID", ""),
         "packages": installed(outputs["dpkg"], request["packages"]),
@@ -65,6 +78,7 @@ def main(request: dict[str, Any]) -> None:
         "admin": account(request["admin"]),
         "backup": account(request["backup"]),
         "sshd": sshd_settings(outputs["sshd"] + outputs["sshd of the admin"], request["sshd"]),
+        "match_blocks": match_blocks(request["sshd_drop_in"]),
         "files": {path: read(path) for path in request["files"] if os.path.isfile(path)},
         "loose": [path for path in request["files"] if os.path.isfile(path) and is_loose(path)],
         "timezone": timezone(),
@@ -84,9 +98,6 @@ def main(request: dict[str, Any]) -> None:
         "cloud_init_runs": cloud_init_runs(),
         "listeners": listeners(),
     }
-    answer["health"] = health_state(health) if health else None
-    machine["clock"] = time.time()
-    print(json.dumps(answer))
 
 
 def start_programs(admin: str) -> dict[str, Program | None]:

@@ -22,6 +22,7 @@ WANTS = (
     "/etc/systemd/system/timers.target.wants",
 )
 DPKG = "/var/lib/dpkg"
+MOST_BLOCKS = 20
 APPLIED = "/var/lib/meshkeeper/applied"
 #: What infra/host/guard.sh leaves while it waits for a confirmation, and while it reverts.
 GUARD_MARKS = ("/var/lib/meshkeeper/guard/armed", "/var/lib/meshkeeper/guard/reverting")
@@ -65,6 +66,16 @@ def sshd_settings(listing: str, wanted: list[str]) -> dict[str, list[str]]:
         if value not in values:
             values.append(value)
     return {key: found[key] for key in wanted if key in found}
+
+
+def match_blocks(ours: str) -> list[str]:
+    """Heads of sshd's conditional blocks, with their files: `sshd -T` tells only of one login each."""
+    found = []
+    folder = "/etc/ssh/sshd_config.d/"
+    for path in ("/etc/ssh/sshd_config", *(folder + name for name in sorted(listed(folder)))):
+        lines = [line.strip() for line in read(path).splitlines()] if path != ours else []
+        found += [f"{line[:200]} ({path})" for line in lines if line.lower().startswith("match ")]
+    return found[:MOST_BLOCKS]
 
 
 def timezone() -> str:

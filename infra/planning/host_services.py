@@ -27,12 +27,12 @@ NOTE = "meshkeeper's: what is changed here by hand is put back.\n"
 _UPGRADE, _FALSE = "Unattended-Upgrade", '"false"'
 #: No route is taken from strangers, none is told to them. Source: Debian's and the CIS guide's lists.
 SYSCTLS = {
+    # `all` and `default` leave the interfaces as they are that exist already; and IPv4 sends
+    # redirects where either says so.
     **{
-        f"net.ipv4.conf.{where}.{key}": "0"
-        for where in ("all", "default")
+        f"net.ipv4.conf.*.{key}": "0"
         for key in ("accept_redirects", "accept_source_route", "secure_redirects", "send_redirects")
     },
-    # IPv6's `all` and `default` leave the interfaces as they are that exist already.
     **{f"net.ipv6.conf.*.{key}": "0" for key in ("accept_redirects", "accept_source_route")},
     "net.ipv4.icmp_echo_ignore_broadcasts": "1",
     "net.ipv4.icmp_ignore_bogus_error_responses": "1",

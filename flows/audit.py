@@ -8,7 +8,7 @@ from prefect.states import Completed, Failed
 
 from flows.definition import site_flow
 from infra.audit.report import render, sentence
-from infra.errors import CouldNotRun, StepFailed
+from infra.errors import CouldNotRun, MeshkeeperError
 from infra.host.provision import Target
 from infra.model.audit import AuditReport, Finding, Grade, HostAudit
 from infra.model.observation import Observation
@@ -34,7 +34,7 @@ def audit(request: AuditRequest) -> State[Any]:
 
 
 def audit_of(target: Target) -> HostAudit:
-    """A host that gives no answer keeps nobody from telling how the others are."""
+    """A host that gives no answer, or none to grade, hides nothing of the others."""
     host, ports = target.site.hosts[target.host], published_ports(target.site, target.host)
     seen: Observation | None = None
     notes: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ def audit_of(target: Target) -> HostAudit:
         seen = look_inside(target)
         findings = host_findings(target.host, host, ports, seen)
         notes = host_notes(target.host, host, seen)
-    except (CouldNotRun, StepFailed) as error:
+    except MeshkeeperError as error:
         findings = (host_unknown(error),)
     if host.jump:
         notes = (*notes, "ports: this machine reaches the host through a jump host only")

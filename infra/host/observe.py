@@ -18,6 +18,7 @@ ANSWER_LIMIT = 2 * 1024 * 1024
 #: Of infra.host.facts; each uses only those before it.
 _MODULES = (
     "base",
+    "accounts",
     "machine",
     "system",
     "listeners",

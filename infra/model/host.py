@@ -43,6 +43,7 @@ class Firewall(Model):
         description="Of the kernel's INPUT chains: IPv4's, then IPv6's where there is one."
     )
     live_docker: Lines = Field(description="The kernel's DOCKER-USER rules (IPv4).")
+    live_docker6: Lines | None = Field(description="IPv6's; None where the kernel has no tables.")
     live_input: Lines = Field(
         description="Rules of the kernel's INPUT chains that are no other program's: made by hand."
     )
@@ -120,6 +121,9 @@ class HostState(Model):
     unfinished: bool = Field(description="Whether an installation of packages was broken off.")
     admin: Account | None
     backup: Account | None = Field(description="Who may only fetch snapshots.")
+    other_accounts: dict[Text, Lines] = Field(
+        max_length=100, description="Who else logs in by keys or becomes root, and by what."
+    )
     sshd: Annotated[dict[Text, Lines], AfterValidator(_with_ports)] = Field(
         description="Effective settings for root and the admin from outside, as `sshd -T -C` "
         "prints them; where the two differ, both."
@@ -151,6 +155,7 @@ class HostState(Model):
     listeners: tuple[Listener, ...] = Field(
         max_length=200, description="Who listens on an address that is not the host's own alone."
     )
+    more_listeners: bool = Field(description="Whether there are more than these.")
 
 
 class RemovePackages(Change):

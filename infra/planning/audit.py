@@ -15,7 +15,7 @@ from infra.model.site import Host
 from infra.planning import host_kernel
 from infra.planning.audit_health import health_findings
 from infra.planning.host import clock_notes, plan_host
-from infra.planning.host_access import match_notes
+from infra.planning.host_access import account_notes, match_notes
 from infra.planning.host_firewall import firewall_notes
 from infra.planning.host_listeners import listener_notes
 from infra.planning.question import Question
@@ -66,6 +66,7 @@ ITEMS = {
 _COMPOSE = {"host.compose": Item("Compose 2, and nothing else from Debian 13", "dpkg's list")}
 _REACHED = Question("host.reached", "a login, and a look in one round trip")
 _LISTENERS = Question("host.listeners", "the kernel's tables of sockets, and whose they are")
+_ACCOUNTS = Question("host.accounts", "accounts with keys, root's groups, sudo's rules")
 _BLOCKS = Question("host.sshd-blocks", "lines `Match …` of sshd's files")
 _FOREIGN = Question("host.foreign-rules", "UFW's rules, the kernel's chain INPUT")
 _CLOCK = Question("host.clock", "its time against both ends of the round trip")
@@ -126,6 +127,13 @@ def _noted(host: Host, ports: tuple[PublishedPort, ...], state: HostState) -> It
         _LISTENERS.to_do(
             "; ".join(listening),
             "Stop it, or let it listen on 127.0.0.1: only the firewall shuts it off, if at all.",
+        ),
+    )
+    yield _unless(
+        _ACCOUNTS.in_order("nobody but the admin logs in or becomes root"),
+        _ACCOUNTS.to_do(
+            "; ".join(account_notes(state)),
+            "Take on the host what is not wanted: 'deluser NAME', or its file in /etc/sudoers.d.",
         ),
     )
     yield _unless(

@@ -45,16 +45,14 @@ def asked_ports(
 ) -> tuple[int, ...]:
     """The declared ones, the well-known, and those on which something undeclared listens.
 
-    Never sshd's: it penalises whoever only knocks.
+    Not sshd's, which penalises whoever only knocks: the site file's port of it, since a host could
+    call any port sshd's.
     """
     declared = [port.port for port in ports if port.protocol == "tcp"]
-    listening: list[int] = []
-    sshd = {host.port}
-    if state:
-        listening = [one.port for one in undeclared(ports, state) if one.protocol == "tcp"]
-        sshd |= {int(port) for port in state.sshd.get("port", ())}
+    strays = undeclared(ports, state) if state else ()
+    listening = [one.port for one in strays if one.protocol == "tcp"]
     found = dict.fromkeys((*declared, *WELL_KNOWN, *listening[:MOST_OF_THE_HOST]))
-    return tuple(port for port in found if port not in sshd)
+    return tuple(port for port in found if port != host.port)
 
 
 def outside_findings(

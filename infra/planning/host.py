@@ -100,6 +100,7 @@ def plan_host(
     )
     notes = (
         *_cloud_init_notes(state),
+        *host_access.account_notes(state),
         *host_access.match_notes(state),
         *host_firewall.firewall_notes(host, ports, state),
         *host_listeners.listener_notes(ports, state),

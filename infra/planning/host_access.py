@@ -84,6 +84,12 @@ def plan_sshd(state: HostState) -> Iterable[HardenSshd]:
         )
 
 
+def account_notes(state: HostState) -> Iterable[str]:
+    """They may be wanted: who they are, only their owner knows."""
+    for who, powers in state.other_accounts.items():
+        yield f"{who} logs in or becomes root besides the admin, by {' and '.join(powers)}"
+
+
 def match_notes(state: HostState) -> Iterable[str]:
     """What such a block allows is asked for root and the admin only, and from one address."""
     for block in state.match_blocks:

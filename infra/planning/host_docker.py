@@ -84,7 +84,7 @@ def _compose_of_its_own() -> Service:
 
 def _major(version: str | None) -> int:
     number = (version or "").partition(".")[0]
-    return int(number) if number.isdigit() else 0
+    return int(number) if number.isdecimal() else 0
 
 
 def _engine_is_not_live(state: HostState) -> str:

@@ -1,5 +1,6 @@
 """UFW, and the rules that Docker's publications would otherwise bypass it by. Pure."""
 
+import re
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
@@ -136,9 +137,10 @@ def _foreign(state: HostState, wanted: dict[str, str]) -> list[str]:
 
 
 def _docker_rules_live(ports: tuple[PublishedPort, ...], state: HostState) -> bool:
-    """Whether the kernel begins its chain with ours; Docker may add a RETURN, which says nothing."""
-    rules = docker_rules(ports)
-    return state.firewall.live_docker[: len(rules)] == rules
+    """Whether the kernel begins its chains with ours; Docker may add a RETURN, which says nothing."""
+    rules, firewall = docker_rules(ports), state.firewall
+    chains = (firewall.live_docker, firewall.live_docker6)
+    return all(chain[: len(rules)] == rules for chain in chains if chain is not None)
 
 
 def _refuse_lock_out(name: str, host: Host, state: HostState) -> None:
@@ -170,9 +172,8 @@ def _names_one(listed: str, ports: Iterable[int]) -> bool:
     """Whether UFW's word for ports (`any`, `22`, `20:30`, `22,80:90`) names one of these."""
     if listed == "any":
         return True
-    ranges = [part.partition(":") for part in listed.split(",")]
-    spans = [(first, last or first) for first, _, last in ranges if first.isdigit()]
-    return any(int(first) <= port <= int(last) for first, last in spans for port in ports)
+    spans = re.findall("(?:^|,)([0-9]{1,5})(?::([0-9]{1,5}))?(?=,|$)", listed)
+    return any(int(first) <= port <= int(last or first) for first, last in spans for port in ports)
 
 
 def _covers(source: str, peer: IPv4Address | IPv6Address) -> bool:

@@ -32,6 +32,8 @@ def listener_notes(ports: tuple[PublishedPort, ...], state: HostState) -> Iterab
         found.setdefault(place, []).append(str(one.address))
     for (port, process), addresses in found.items():
         yield f"{process} listens on {port} ({', '.join(addresses)}), which the site doesn't declare"
+    if state.more_listeners:
+        yield "more programs listen than are told here: `ss -lntup` there shows all"
 
 
 def _explained(one: Listener, ports: tuple[PublishedPort, ...], state: HostState) -> bool:

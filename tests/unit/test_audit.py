@@ -98,9 +98,13 @@ def test_what_a_container_cannot_have_is_said_and_is_no_finding() -> None:
 def test_a_listener_that_nobody_declared_is_tried_from_outside_and_sshd_never_is() -> None:
     stray = {"protocol": "tcp", "address": "203.0.113.10", "process": "python3"}
     many = [{"port": port, **stray} for port in range(7_000, 7_900)]
-    state = observed({"listeners": [*many[:190], {"port": 22, **stray, "process": "sshd"}]})
+    sshd = {"port": ["22", "3306", "80"]}  # what it claims beside the site file's port is asked
+    state = observed(
+        {"listeners": [*many[:190], {"port": 22, **stray, "process": "sshd"}], "sshd": sshd}
+    )
     asked = asked_ports(Host(**HOST), PORTS, state)
     assert asked[:2] == (80, 21)
+    assert 3306 in asked
     assert 7_000 in asked
     assert 22 not in asked
     assert len(asked) == 1 + len(WELL_KNOWN) + 20

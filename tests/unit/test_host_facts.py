@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from infra.host.facts import health
-from infra.host.facts.listeners import decoded, listeners, of_the_host
+from infra.host.facts import listeners as host_listeners
+from infra.host.facts.accounts import sudoers_of
+from infra.host.facts.listeners import decoded, listeners, named, of_the_host
 
 ANYWHERE, HERE = "0.0.0.0", "127.0.0.1"  # noqa: S104 - to be seen, not to be used
 
@@ -29,7 +31,7 @@ def bound() -> Iterator[dict[str, int]]:
 
 
 def test_who_listens_for_others_is_seen_with_its_program(bound: dict[str, int]) -> None:
-    found = {(one["protocol"], one["port"]): one for one in listeners()}
+    found = {(one["protocol"], one["port"]): one for one in listeners()["listeners"]}
     for protocol in ("tcp", "udp"):
         assert found[protocol, bound[f"{protocol} {ANYWHERE}"]] == {
             "port": bound[f"{protocol} {ANYWHERE}"],
@@ -44,8 +46,26 @@ def test_a_socket_that_talks_to_one_other_is_no_listener() -> None:
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as asking:
         asking.connect(("192.0.2.1", 53))
         assert ("udp", asking.getsockname()[1]) not in {
-            (one["protocol"], one["port"]) for one in listeners()
+            (one["protocol"], one["port"]) for one in listeners()["listeners"]
         }
+
+
+def test_a_table_that_is_too_long_is_told_and_breaks_nothing(
+    bound: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody on the host can make it long."""
+    assert bound
+    assert not listeners()["more_listeners"]
+    for most in range(100, 500):
+        monkeypatch.setattr(host_listeners, "MOST_TABLE", most)
+        assert listeners()["more_listeners"]
+
+
+def test_a_program_of_a_person_is_told_with_its_owner() -> None:
+    """They may give it any name."""
+    assert named("chronyd", 100) == "chronyd"
+    assert named("chronyd", 1000) == "chronyd of user 1000"
+    assert named("", 1000) == "a program of user 1000"
 
 
 @pytest.mark.parametrize(
@@ -64,6 +84,19 @@ def test_an_address_is_read_as_the_kernel_writes_it(
 ) -> None:
     assert decoded(written) == address
     assert of_the_host(address) == only_here
+
+
+def test_whom_sudos_rules_are_for_is_read_from_their_first_words() -> None:
+    text = """
+        # deploy ALL=(ALL) ALL
+        Defaults env_reset
+        User_Alias ADMINS = carol
+        @includedir /etc/sudoers.d
+        linuxuser ALL=(ALL) NOPASSWD:ALL
+        %wheel ALL=(ALL:ALL) ALL
+        ADMINS ALL=(ALL) ALL
+    """
+    assert sudoers_of(text) == ["linuxuser", "%wheel", "ADMINS"]
 
 
 SIMULATED = """\

@@ -59,6 +59,7 @@ def in_order() -> dict[str, Any]:
             **dict.fromkeys(host_firewall.UFW_BLOCKS, f"# UFW's own\n{block}"),
         },
         "loose": [],
+        "other_accounts": {},
         "match_blocks": [],
         "timezone": "Etc/UTC",
         "enabled": [
@@ -75,6 +76,7 @@ def in_order() -> dict[str, Any]:
             "rules": list(host_firewall.ufw_rules(host, (PublishedPort(port=22),), PORTS)),
             "live_policies": ("DROP", "DROP"),
             "live_docker": (*host_firewall.docker_rules(PORTS), "-j RETURN"),
+            "live_docker6": (*host_firewall.docker_rules(PORTS), "-j RETURN"),
             "live_input": (),
         },
         "engine": {"version": "26.1.5", "live_restore": True, "log_driver": "local"},
@@ -90,6 +92,7 @@ def in_order() -> dict[str, Any]:
         "cloud_init_runs": False,
         "peer": PEER,
         "listeners": LISTENERS,
+        "more_listeners": False,
     }
     for service in services(host, state):
         state["files"] |= {file.path: file.text for file in service.files}

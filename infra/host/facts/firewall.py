@@ -14,15 +14,20 @@ def firewall(listing: str, listing6: str) -> dict[str, Any]:
     tuples = "### tuple ### "
     written = read("/etc/ufw/user.rules") + "\n" + read("/etc/ufw/user6.rules")
     both = [*lines, *listing6.splitlines()]
-    marker = "-A DOCKER-USER "
     return {
         "enabled": settings(read("/etc/ufw/ufw.conf")).get("ENABLED") == "yes",
         "policy": settings(read("/etc/default/ufw")).get("DEFAULT_INPUT_POLICY", ""),
         "rules": [x[len(tuples) :].strip() for x in written.splitlines() if x.startswith(tuples)],
         "live_policies": [line.split()[2] for line in both if line.startswith("-P INPUT ")],
-        "live_docker": [line[len(marker) :] for line in lines if line.startswith(marker)],
+        "live_docker": docker_rules(lines),
+        "live_docker6": docker_rules(listing6.splitlines()) if listing6 else None,
         "live_input": [line for line in both if by_hand(line)],
     }
+
+
+def docker_rules(lines: list[str]) -> list[str]:
+    chain = "-A DOCKER-USER "
+    return [line[len(chain) :] for line in lines if line.startswith(chain)]
 
 
 def by_hand(rule: str) -> bool:

@@ -14,25 +14,41 @@ if TYPE_CHECKING:
 
 #: The kernel's states (include/net/tcp_states.h): TCP_LISTEN; UDP that is connected to nobody.
 WAITING = {"tcp": "0A", "udp": "07"}
-MOST_TABLE = 1024 * 1024
+MOST_TABLE = 8 * 1024 * 1024
 MOST_LISTENERS = 200
+#: Of people, and of containers that map their users (login.defs, systemd's UIDS-GIDS): they may
+#: call a program as they like.
+PEOPLE = range(1000, 61_184)
 
 
-def listeners() -> list[dict[str, Any]]:
+def listeners() -> dict[str, Any]:
     """By port; an address that only the host itself reaches is left out."""
-    found: dict[str, tuple[int, str, str]] = {}
+    found: dict[str, tuple[int, str, str, int]] = {}
+    more = False
     for protocol, state in WAITING.items():
         for table in (protocol, protocol + "6"):
-            for line in read("/proc/net/" + table, MOST_TABLE).splitlines()[1:]:
+            text = read("/proc/net/" + table, MOST_TABLE)
+            more |= len(text) == MOST_TABLE
+            # What follows the last end of a line is nothing, or a line that was cut.
+            for line in text.split("\n")[1:-1]:
                 words = line.split()
                 address, _, port = words[1].rpartition(":")
                 if words[3] == state and not of_the_host(decoded(address)):
-                    found[words[9]] = (int(port, 16), protocol, decoded(address))
+                    user = int(words[7])
+                    found[words[9]] = (int(port, 16), protocol, decoded(address), user)
     owners = owners_of({f"socket:[{inode}]" for inode in found})
-    rows = {(*where, owners.get(f"socket:[{inode}]", "")) for inode, where in found.items()}
+    rows = {
+        (*where, named(owners.get(f"socket:[{inode}]", ""), user))
+        for inode, (*where, user) in found.items()
+    }
     names = ("port", "protocol", "address", "process")
     # A host that is refused (Debian 11) has Python 3.9, which knows no `strict`.
-    return [dict(zip(names, row)) for row in sorted(rows)[:MOST_LISTENERS]]  # noqa: B905
+    first = [dict(zip(names, row)) for row in sorted(rows)[:MOST_LISTENERS]]  # noqa: B905
+    return {"listeners": first, "more_listeners": more or len(rows) > MOST_LISTENERS}
+
+
+def named(process: str, user: int) -> str:
+    return f"{process or 'a program'} of user {user}" if user in PEOPLE else process
 
 
 def decoded(address: str) -> str:

@@ -12,6 +12,7 @@ import json
 import os
 import time
 
+from infra.host.facts.accounts import account, other_accounts
 from infra.host.facts.base import finish, listed, read, settings, start
 from infra.host.facts.docker import engine_state, image_ids
 from infra.host.facts.firewall import firewall
@@ -23,7 +24,6 @@ from infra.host.facts.system import (
     APPLIED,
     GUARD_MARKS,
     WANTS,
-    account,
     clock_set,
     cloud_init_runs,
     file_mode,
@@ -77,6 +77,7 @@ def host_state(
         "unfinished": unfinished(outputs["dpkg"]),
         "admin": account(request["admin"]),
         "backup": account(request["backup"]),
+        "other_accounts": other_accounts(["root", "%sudo", request["admin"], request["backup"]]),
         "sshd": sshd_settings(outputs["sshd"] + outputs["sshd of the admin"], request["sshd"]),
         "match_blocks": match_blocks(request["sshd_drop_in"]),
         "files": {path: read(path) for path in request["files"] if os.path.isfile(path)},
@@ -96,7 +97,7 @@ def host_state(
         "unconfirmed": any(os.path.exists(mark) for mark in GUARD_MARKS),
         "peer": peer(),
         "cloud_init_runs": cloud_init_runs(),
-        "listeners": listeners(),
+        **listeners(),
     }
 
 
@@ -109,5 +110,5 @@ def start_programs(admin: str) -> dict[str, Program | None]:
         "sshd": start("/usr/sbin/sshd", ["-T", "-C", "user=root" + outside]),
         "sshd of the admin": start("/usr/sbin/sshd", ["-T", "-C", "user=" + admin + outside]),
         "iptables": start("/usr/sbin/iptables", ["-w", "5", "-S"]),
-        "ip6tables": start("/usr/sbin/ip6tables", ["-w", "5", "-S", "INPUT"]),
+        "ip6tables": start("/usr/sbin/ip6tables", ["-w", "5", "-S"]),
     }

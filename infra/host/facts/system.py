@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import grp
 import os
 import pwd
 import stat
@@ -144,19 +143,6 @@ def is_loose(path: str) -> bool:
             return True
         path = os.path.dirname(path)
     return False
-
-
-def account(name: str) -> dict[str, Any] | None:
-    try:
-        user = pwd.getpwnam(name)
-    except KeyError:
-        return None
-    keys = read(os.path.join(user.pw_dir, ".ssh/authorized_keys")).splitlines()
-    return {
-        "shell": user.pw_shell,
-        "groups": sorted(group.gr_name for group in grp.getgrall() if name in group.gr_mem),
-        "authorized_keys": [k.strip() for k in keys if k.strip() and not k.startswith("#")],
-    }
 
 
 def peer() -> str | None:

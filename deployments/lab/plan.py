@@ -71,4 +71,6 @@ class LabPlan(Model):
 
 LAB = LabPlan(prefix="mk-lab", subnet="10.77", ui_port=4277, directory=ROOT / "build/lab")
 TESTS = LabPlan(prefix="mk-test", subnet="10.78", ui_port=4278, directory=ROOT / "build/test-lab")
-PLANS = {plan.prefix: plan for plan in (LAB, TESTS)}
+#: For the tests that need no mesh, beside the one for those that do.
+TWIN = LabPlan(prefix="mk-twin", subnet="10.79", ui_port=4279, directory=ROOT / "build/twin-lab")
+PLANS = {plan.prefix: plan for plan in (LAB, TESTS, TWIN)}

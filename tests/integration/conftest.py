@@ -1,6 +1,7 @@
 """A lab of the tests' own, booted from nothing and taken away again."""
 
 import fcntl
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from deployments.lab.boot import Lab, boot
 from deployments.lab.command import meshkeeper
 from deployments.lab.down import take_down
 from deployments.lab.machine import Machine
-from deployments.lab.plan import TESTS
+from deployments.lab.plan import TESTS, TWIN, LabPlan
 from deployments.lab.steps import IMAGES, MainJob, run_steps
 from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
 from infra.access.docker import engine as docker_engine
@@ -69,6 +70,20 @@ def _value(path: Path) -> str:
         return type(error).__name__
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two workers share the tests: one has the mesh, the other takes module by module."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            group = "mesh" if "mesh" in item.fixturenames else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="session")
+def plan() -> LabPlan:
+    """A lab for each of the two workers; the first one's without them."""
+    return TWIN if os.environ.get("PYTEST_XDIST_WORKER") == "gw1" else TESTS
+
+
 @pytest.fixture(scope="session")
 def engine() -> DockerClient:
     return docker_engine()
@@ -86,16 +101,16 @@ def settings_before() -> MachineSettings:
 
 
 @pytest.fixture(scope="session")
-def lab(engine: DockerClient, settings_before: MachineSettings) -> Iterator[Lab]:
+def lab(engine: DockerClient, plan: LabPlan, settings_before: MachineSettings) -> Iterator[Lab]:
     """The tests' lab; what a killed run left behind goes first. Another run waits for its end."""
     # Names and networks are the machine's, so the lock is too: another checkout waits as well.
-    with Path(tempfile.gettempdir(), f"{TESTS.prefix}.lock").open("w") as lock:
+    with Path(tempfile.gettempdir(), f"{plan.prefix}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        take_down(engine, TESTS)
+        take_down(engine, plan)
         ensure_images(list(IMAGES))
-        yield boot(engine, TESTS)
-        take_down(engine, TESTS)
-        assert carrying(CONTROL_PLANE_MARK, str(TESTS.state)) == []
+        yield boot(engine, plan)
+        take_down(engine, plan)
+        assert carrying(CONTROL_PLANE_MARK, str(plan.state)) == []
         assert read_machine_settings() == settings_before
 
 

@@ -38,10 +38,10 @@ def left_over(engine: DockerClient, prefix: str) -> list[str]:
 def second_lab(engine: DockerClient, lab: Lab) -> Lab:
     """A plan beside the tests' lab, taken away by the test that boots it."""
     plan = LabPlan(
-        prefix="mk-test-second",
+        prefix="mk-second",
         subnet="10.94",
         ui_port=4294,
-        directory=ROOT / "build/test-lab-second",
+        directory=ROOT / "build/second-lab",
     )
     take_down(engine, plan)
     return boot(engine, plan)
@@ -204,7 +204,7 @@ def test_down_leaves_nothing_of_this_lab_and_all_of_the_other(lab: Lab, second_l
 def test_down_takes_away_the_lab_of_another_checkout_with_its_files(
     second_lab: Lab, tmp_path: Path
 ) -> None:
-    here = second_lab.plan.model_copy(update={"directory": tmp_path / "build/test-lab-second"})
+    here = second_lab.plan.model_copy(update={"directory": tmp_path / "build/second-lab"})
     take_down(second_lab.engine, here)
     assert left_over(second_lab.engine, here.prefix) == []
     assert not second_lab.plan.directory.exists()

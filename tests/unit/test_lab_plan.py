@@ -1,10 +1,11 @@
 """Where labs lie, and what their site file says."""
 
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 
-from deployments.lab.plan import HOMES, LAB, NETWORKS, PLACES, TESTS, LabPlan
+from deployments.lab.plan import HOMES, NETWORKS, PLACES, PLANS, LabPlan
 from deployments.lab.site import site_values, write_site
 from deployments.lab.vps import Delivered
 from infra.model.site import Site
@@ -19,11 +20,12 @@ def plan(tmp_path: Path) -> LabPlan:
     return LabPlan(prefix="mk-unit", subnet="10.1", ui_port=4999, directory=tmp_path)
 
 
-def test_the_two_labs_share_nothing() -> None:
-    assert not LAB.prefix.startswith(TESTS.prefix)
-    assert LAB.subnet != TESTS.subnet
-    assert LAB.ui_port != TESTS.ui_port
-    assert not LAB.directory.is_relative_to(TESTS.directory)
+@pytest.mark.parametrize(("one", "other"), list(permutations(PLANS.values(), 2)))
+def test_two_labs_share_nothing(one: LabPlan, other: LabPlan) -> None:
+    assert not f"{one.prefix}-".startswith(f"{other.prefix}-")
+    assert one.subnet != other.subnet
+    assert one.ui_port != other.ui_port
+    assert not one.directory.is_relative_to(other.directory)
 
 
 def test_no_two_parts_have_the_same_address(plan: LabPlan) -> None:

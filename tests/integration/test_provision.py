@@ -65,6 +65,29 @@ try:
 except ConnectionRefusedError:
     sys.exit({REFUSED})
 """
+#: Prints each TCP port that accepts a connection within a second.
+SCAN = """
+import select, socket, sys, time
+
+def accepting(ports):
+    sockets = {port: socket.socket() for port in ports}
+    poll = select.poll()
+    for port, one in sockets.items():
+        one.setblocking(False)
+        one.connect_ex((sys.argv[1], port))
+    time.sleep(1)
+    for one in sockets.values():
+        poll.register(one, select.POLLOUT)
+    ended = {file for file, event in poll.poll(0) if not event & (select.POLLERR | select.POLLHUP)}
+    found = [port for port, one in sockets.items() if one.fileno() in ended]
+    for one in sockets.values():
+        one.close()
+    return found
+
+for first in range(1, 65536, 4096):
+    for port in accepting(range(first, min(first + 4096, 65536))):
+        print(port)
+"""
 #: How often the undeclared port was asked until there was enough, and how often it answered.
 PROBES = """
 rm -f /tmp/enough; asked=0; got_in=0
@@ -179,11 +202,13 @@ def test_only_declared_ports_of_containers_can_be_reached(lab: Lab, provisioned)
     vps.check("systemctl", "restart", "docker")
     vps.check("ufw", "reload")
     assert reached_of(neighbour, *declared, *undeclared) == declared
+    assert open_to(neighbour, vps.address) == {22, 80}
     # The probes can tell: without our rules the same ones get through.
     opened = (("iptables", "DOCKER-USER", "RETURN"), ("ip6tables", "INPUT", "ACCEPT"))
     for tables, chain, verdict in opened:
         vps.check(tables, "-I", chain, "-j", verdict)
     assert reached_of(neighbour, *undeclared) == undeclared
+    assert open_to(neighbour, vps.address) == {22, 80, 8081}
     for tables, chain, verdict in opened:
         vps.check(tables, "-D", chain, "-j", verdict)
     assert require_in_order(provisioned.target).plan.empty
@@ -615,6 +640,11 @@ def fetched(machine: Machine, url: str) -> bool:
 
 def reached_of(machine: Machine, *urls: str) -> tuple[str, ...]:
     return tuple(url for url in urls if fetched(machine, url))
+
+
+def open_to(machine: Machine, address: str) -> set[int]:
+    """Which of all TCP ports answer it there."""
+    return {int(port) for port in machine.check("python3", "-c", SCAN, address).split()}
 
 
 def link_local(machine: Machine) -> str:

@@ -21,9 +21,11 @@ KEY_PREFIX = "nodekey:"
 def get(url: str, network: Network, timeout: float = 10, limit: int = LIMIT) -> httpx.Response:
     """GET `url` within `timeout` seconds, following no redirect.
 
-    Raises Unreachable, also for a body over `limit` bytes.
+    Raises Unreachable, also for a body over `limit` bytes, and for a compressed one: it may hold any number.
     """
     with _answer(url, network, timeout) as answer:
+        if answer.headers.get("content-encoding", "identity") != "identity":
+            raise Unreachable(f"{url} sends a compressed body, unasked.", "Look at that server.")
         body = bytearray()
         for chunk in answer.iter_raw():
             body += chunk

@@ -1,5 +1,6 @@
 """HTTPS by a resolver and a root of one's own, against a real TLS server and a real DNS socket."""
 
+import gzip
 import socket
 import ssl
 import struct
@@ -30,6 +31,7 @@ DRIPS = {
     "/drips-headers": b"HTTP/1.1 200 OK\r\nX-Much: ",
     "/drips-body": b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n",
 }
+BODIES = {"/long": b"x" * 5000, "/compressed": gzip.compress(bytes(64 * 1024 * 1024))}
 
 
 def drip(stream: BinaryIO) -> None:
@@ -53,8 +55,10 @@ class Pages(BaseHTTPRequestHandler):
             self.wfile.write(DRIPS[self.path])
             drip(self.wfile)
             return
-        body = b"x" * 5000 if self.path == "/long" else self.headers["Host"].encode()
+        body = BODIES.get(self.path) or self.headers["Host"].encode()
         self.send_response(301 if self.path == "/moved" else 200)
+        if self.path == "/compressed":
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("Location", "http://169.254.169.254/")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -127,6 +131,11 @@ def test_a_redirect_is_told_and_not_followed(server: int, network: Network) -> N
 def test_a_body_beyond_the_limit_is_an_error(server: int, network: Network) -> None:
     with pytest.raises(Unreachable, match="more than 100 bytes"):
         get(f"https://{NAME}:{server}/long", network, limit=100)
+
+
+def test_a_body_that_is_longer_than_it_looks_is_not_unpacked(server: int, network: Network) -> None:
+    with pytest.raises(Unreachable, match="compressed"):
+        get(f"https://{NAME}:{server}/compressed", network)
 
 
 @pytest.mark.parametrize("page", DRIPS)

@@ -58,7 +58,9 @@ def _landing_page(site: Site) -> str:
 def _redirect(site: Site) -> str:
     answer = get(f"http://{site.domain}/", site.network)
     target = answer.headers.get("location", "")
-    if answer.status_code not in {301, 308} or not target.startswith(f"https://{site.domain}"):
+    # With the slash, or DOMAIN.evil.example and DOMAIN@evil.example would do as well.
+    ours = f"{target}/".startswith(f"https://{site.domain}/")
+    if answer.status_code not in {301, 308} or not ours:
         raise NotYet(f"It answers {answer.status_code}, to {target or 'nowhere'}.")
     return f"{answer.status_code} to {target}"
 

@@ -26,7 +26,7 @@ def archive(tmp_path: Path, *members: tarfile.TarInfo, tail: bytes = b"") -> Pat
     made = tmp_path / "20261123T120000Z.tar"
     with made.open("wb") as stream:
         for info in members:
-            stream.write(info.tobuf(tarfile.GNU_FORMAT))
+            stream.write(info.tobuf(tarfile.USTAR_FORMAT))
             size = max(0, min(info.size, 1024))
             stream.write(bytes(size + -size % tarfile.BLOCKSIZE))
         stream.write(tail or bytes(2 * tarfile.BLOCKSIZE))
@@ -56,8 +56,7 @@ def folder(tmp_path: Path) -> Path:
         (member("PaxHeaders/db.sqlite", type=tarfile.XHDTYPE, size=1024), "none of the files"),
         (member(MANIFEST), "is there twice"),
         (member("config.yaml", size=MAX_OTHER + 1), "bytes, where"),
-        (member("db.sqlite", size=2**40), "bytes, where"),
-        (member("db.sqlite", size=-512), "bytes, where"),
+        (member("db.sqlite", size=2**32), "bytes, where"),
     ],
     ids=lambda value: value.name.replace("\n", " ") if isinstance(value, tarfile.TarInfo) else "",
 )
@@ -67,6 +66,60 @@ def test_a_hostile_member_is_refused(tmp_path: Path, hostile: tarfile.TarInfo, r
         unpack(archive(tmp_path, FIRST, hostile), target)
     assert [path.name for path in target.iterdir()] == [MANIFEST]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["20261123T120000Z.tar", "files"]
+
+
+#: Places in a header (POSIX, ustar).
+NAME, SIZE, MAGIC = 0, 124, 257
+
+
+def header(*, at: int, field: bytes) -> bytes:
+    """Of a db.sqlite of 512 bytes, with `field` in one place and a checksum that is right."""
+    made = bytearray(member("db.sqlite", size=512).tobuf(tarfile.USTAR_FORMAT))
+    made[at : at + len(field)] = field
+    made[148:156] = b"%06o\0 " % tarfile.calc_chksums(made)[0]  # type: ignore[attr-defined]
+    return bytes(made)
+
+
+CONTENT, END = bytes(512), bytes(1024)
+
+
+def test_a_header_as_snapshots_have_it_is_read(tmp_path: Path) -> None:
+    plain = header(at=SIZE, field=b"00000001000\0")
+    with pytest.raises(BackupFailed, match="is no manifest"):  # it is an empty file
+        unpack(archive(tmp_path, FIRST, tail=plain + CONTENT + END), folder(tmp_path))
+    assert (tmp_path / "files" / "db.sqlite").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("at", "field"),
+    [
+        (SIZE, b"+0000001000\0"),
+        (SIZE, b"0000000_1000"),
+        (SIZE, b"0o000001000\0"),
+        (SIZE, b"       1000\0"),
+        (SIZE, b"1000\0\0\0\0\0\0\0\0"),
+        (SIZE, b"00000001000 "),
+        (SIZE, b"\x80" + (512).to_bytes(11, "big")),
+        (SIZE, b"\xff" + (-512 % 2**88).to_bytes(11, "big")),
+        (SIZE, b"\x80" + (2**40).to_bytes(11, "big")),
+        (MAGIC, b"ustar  \0"),
+        (MAGIC, bytes(8)),
+        (NAME, b"db.sqlite\0x"),
+    ],
+)
+def test_a_header_that_others_may_read_otherwise_is_refused(
+    tmp_path: Path, at: int, field: bytes
+) -> None:
+    """What was verified must be what `tar` restores."""
+    tail = header(at=at, field=field) + CONTENT + END
+    with pytest.raises(BackupFailed, match="is not written as snapshots are: at byte 1024"):
+        unpack(archive(tmp_path, FIRST, tail=tail), folder(tmp_path))
+
+
+def test_nothing_may_follow_an_archives_end(tmp_path: Path) -> None:
+    more = member("config.yaml").tobuf(tarfile.USTAR_FORMAT)
+    with pytest.raises(BackupFailed, match="goes on after its end"):
+        unpack(archive(tmp_path, FIRST, tail=END + more + END), folder(tmp_path))
 
 
 def test_the_manifest_has_to_come_first(tmp_path: Path) -> None:

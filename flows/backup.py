@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from flows.definition import site_flow
@@ -106,7 +107,8 @@ def collect_all(opened: OpenSite, found: Found, folder: Path) -> None:
             found.stopped_by = error
             return
         found.stored.append(stored)
-        found.changes += changes(known, facts) if known else []
+        if known:
+            compare(found, known, facts)
         known = facts
 
 
@@ -117,8 +119,13 @@ def untold(found: Found) -> MeshFacts | None:
     """
     verified, reported = found.anchor.last_verified, found.anchor.last_reported
     if verified and reported:
-        found.changes += changes(reported.facts, verified.facts)
+        compare(found, reported.facts, verified.facts)
     return verified.facts if verified else None
+
+
+def compare(found: Found, before: MeshFacts, after: MeshFacts) -> None:
+    """Note what changed; one sentence more than may be told says that there are more."""
+    found.changes += islice(changes(before, after), MOST_CHANGES + 1 - len(found.changes))
 
 
 def told(anchor: Anchor) -> Anchor:
@@ -159,6 +166,8 @@ def problems_of(opened: OpenSite, found: Found, now: datetime) -> list[str]:
     problems += [refused.reason for refused in found.refused[:MOST_REFUSED]]
     if (more := len(found.refused) - MOST_REFUSED) > 0:
         problems.append(f"{more} more snapshots are bad.")
+    if len(found.changes) > MOST_CHANGES:
+        problems.append(f"More changed in the mesh than the {MOST_CHANGES} changes that are told.")
     if found.unexpired:
         problems.append(f"The retention could not be applied: {found.unexpired}")
     if found.waiting:

@@ -2,16 +2,19 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from deployments.cli.schema import EXAMPLE
 from flows import backup
 from infra.backup.collect import HostReport
 from infra.backup.report import snapshot_time
 from infra.errors import StepFailed, Unreachable
 from infra.model.anchor import Anchor
 from infra.model.backup import StoredSnapshot
+from infra.site_file import load_site
 from tests.samples import FACTS
 
 FIRST, SECOND, THIRD = (f"20261123T{hour}0000Z" for hour in (10, 11, 12))
@@ -50,6 +53,11 @@ def collected(monkeypatch: pytest.MonkeyPatch, errors: dict[str, Exception]) -> 
 
 def ids(found: backup.Found) -> list[str]:
     return [stored.id for stored in found.stored]
+
+
+def problems(found: backup.Found) -> list[str]:
+    opened = SimpleNamespace(site=load_site(EXAMPLE))
+    return backup.problems_of(opened, found, datetime.now(UTC))  # type: ignore[arg-type]
 
 
 def test_a_lost_connection_stops_a_run_and_what_was_stored_is_told(
@@ -95,3 +103,19 @@ def test_a_bad_snapshot_is_no_recovery_point(monkeypatch: pytest.MonkeyPatch) ->
 def test_changes_between_the_snapshots_of_one_run_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     found = collected(monkeypatch, {})
     assert f"user {THIRD} appeared" in found.changes
+
+
+def test_a_host_that_invents_changes_without_end_is_told_and_fills_no_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backup, "MOST_CHANGES", 2)
+    found = collected(monkeypatch, {})
+    assert len(found.changes) == 3  # of four
+    assert any("More changed" in problem for problem in problems(found))
+
+
+def test_changes_that_are_all_told_are_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup, "MOST_CHANGES", 4)
+    found = collected(monkeypatch, {})
+    assert len(found.changes) == 4
+    assert not any("More changed" in problem for problem in problems(found))

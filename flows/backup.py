@@ -31,8 +31,10 @@ from tasks.site import OpenSite, open_site
 #: A run fetches until it has this many bytes, or this many seconds went by; the next one goes on.
 #: A host that offers snapshots without end fills no disk, and holds up no later run.
 MOST_BYTES, MOST_SECONDS = 2 * 1024**3, 45 * 60
-#: Told in one report: sentences on the mesh's changes, bad snapshots; a reason's characters.
-MOST_CHANGES, MOST_REFUSED, LONGEST_REASON = 1_000, 100, 2_000
+#: After so many bad ones only the newest is still tried.
+MOST_REFUSED = 20
+#: Told in one report: sentences on the mesh's changes; a reason's characters.
+MOST_CHANGES, LONGEST_REASON = 1_000, 2_000
 
 
 @dataclass
@@ -47,6 +49,7 @@ class Found:
     changes: list[str] = field(default_factory=list)
     fetched: int = 0  # bytes
     waiting: int = 0
+    untried: int = 0  # because too many were bad
     unexpired: str = ""  # why the retention could not be applied
     stopped_by: CouldNotRun | StepFailed | None = None
 
@@ -88,7 +91,10 @@ def ask_and_expire(opened: OpenSite, anchor: Anchor) -> Found:
 
 
 def collect_all(opened: OpenSite, found: Found, folder: Path) -> None:
-    """Oldest first, so that a killed run goes on where it ended. A bad one stops no other."""
+    """Oldest first, so that a killed run goes on where it ended. A bad one stops no other.
+
+    Many bad ones don't stop the newest: they are tried in each run until a good one follows them.
+    """
     deadline = time.monotonic() + MOST_SECONDS
     known = untold(found)
     queue = lacking(found.host_report.snapshots if found.host_report else (), found.kept)
@@ -96,6 +102,9 @@ def collect_all(opened: OpenSite, found: Found, folder: Path) -> None:
         if found.fetched > MOST_BYTES or time.monotonic() > deadline:
             found.waiting = len(queue) - done
             return
+        if len(found.refused) >= MOST_REFUSED and snapshot != queue[-1]:
+            found.untried += 1
+            continue
         try:
             stored, facts = collect(opened, found, snapshot, folder)
         except (BackupFailed, StepFailed) as error:
@@ -138,8 +147,10 @@ def collect(
     """Fetch, verify and store one snapshot."""
     host = opened.site.stacks.headscale.host
     with workplace(folder, snapshot) as (archive, files):
-        size = fetch_snapshot(opened, host, snapshot, archive)
-        found.fetched += size
+        try:
+            size = fetch_snapshot(opened, host, snapshot, archive)
+        finally:  # what came of one that failed was fetched, too
+            found.fetched += sum(file.stat().st_size for file in archive.iterdir())
         manifest = verify_snapshot(snapshot, archive, files, found.anchor)
         restic_id = store_snapshot(opened, snapshot, archive, manifest)
     stored = StoredSnapshot(
@@ -163,9 +174,9 @@ def problems_of(opened: OpenSite, found: Found, now: datetime) -> list[str]:
         interval = opened.site.stacks.headscale.backup.interval_minutes
         problems += sidecar_problems(found.host_report, interval, now)
         problems += freshness_problems(found.host_report, max(found.kept, default=None))
-    problems += [refused.reason for refused in found.refused[:MOST_REFUSED]]
-    if (more := len(found.refused) - MOST_REFUSED) > 0:
-        problems.append(f"{more} more snapshots are bad.")
+    problems += [refused.reason for refused in found.refused]
+    if found.untried:
+        problems.append(f"{found.untried} more snapshots were not tried: too many others are bad.")
     if len(found.changes) > MOST_CHANGES:
         problems.append(f"More changed in the mesh than the {MOST_CHANGES} changes that are told.")
     if found.unexpired:
@@ -188,7 +199,7 @@ def report_of(opened: OpenSite, found: Found, started_at: datetime) -> BackupRep
         site=opened.site.name,
         started_at=started_at,
         stored=tuple(found.stored),
-        refused=tuple(found.refused[:MOST_REFUSED]),
+        refused=tuple(found.refused),
         newest_verified=newest,
         newest_size=sizes.get(newest) if newest else None,
         changes=tuple(found.changes[:MOST_CHANGES]),

@@ -19,6 +19,9 @@ from tests.samples import FACTS
 
 FIRST, SECOND, THIRD = (f"20261123T{hour}0000Z" for hour in (10, 11, 12))
 
+#: No flow opens anything here.
+OPENED: Any = SimpleNamespace(site=load_site(EXAMPLE))
+
 
 def found_on_host() -> backup.Found:
     report = HostReport(
@@ -56,8 +59,7 @@ def ids(found: backup.Found) -> list[str]:
 
 
 def problems(found: backup.Found) -> list[str]:
-    opened = SimpleNamespace(site=load_site(EXAMPLE))
-    return backup.problems_of(opened, found, datetime.now(UTC))  # type: ignore[arg-type]
+    return backup.problems_of(OPENED, found, datetime.now(UTC))
 
 
 def test_a_lost_connection_stops_a_run_and_what_was_stored_is_told(
@@ -91,6 +93,28 @@ def test_bad_snapshots_use_up_what_a_run_may_fetch(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(backup, "MOST_BYTES", 1024)
     found = collected(monkeypatch, dict.fromkeys((FIRST, SECOND, THIRD), StepFailed("It is bad.")))
     assert (len(found.refused), found.waiting) == (2, 1)
+
+
+def test_what_came_of_a_snapshot_that_failed_was_fetched_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fetch(_opened: Any, _host: str, _snapshot: str, folder: Path) -> int:
+        (folder / "headscale.tar").write_bytes(bytes(1000))
+        raise StepFailed("It is too long.")
+
+    monkeypatch.setattr(backup, "fetch_snapshot", fetch)
+    found = found_on_host()
+    with pytest.raises(StepFailed):
+        backup.collect(OPENED, found, FIRST, tmp_path)
+    assert (found.fetched, list(tmp_path.iterdir())) == (1000, [])
+
+
+def test_after_too_many_bad_ones_only_the_newest_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a host that was repaired would have nothing stored until the bad ones have expired."""
+    monkeypatch.setattr(backup, "MOST_REFUSED", 1)
+    found = collected(monkeypatch, {FIRST: StepFailed("It is bad.")})
+    assert (len(found.refused), found.untried, ids(found)) == (1, 1, [THIRD])
+    assert any("1 more snapshots were not tried" in problem for problem in problems(found))
 
 
 def test_a_bad_snapshot_is_no_recovery_point(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,9 @@ def connect(
     CouldNotRun (the jump host does not, or ours has a passphrase that nobody knows), Unreachable.
     """
     with ExitStack() as stack:
-        connection = stack.enter_context(_connection(login, transport))
+        connection = _connection(login, transport)
+        # Not fabric's own end, which closes nothing where connecting failed.
+        stack.enter_context(connection.client)
         if login.jump:
             connection.connect_kwargs["sock"] = _jump(login.jump, stack).way_to(login)
         yield Session(*_opened(connection, login))

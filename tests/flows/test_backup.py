@@ -103,10 +103,10 @@ def test_what_came_of_a_snapshot_that_failed_was_fetched_too(
         raise StepFailed("It is too long.")
 
     monkeypatch.setattr(backup, "fetch_snapshot", fetch)
-    found = found_on_host()
+    found, folder = found_on_host(), tmp_path / "staging"
     with pytest.raises(StepFailed):
-        backup.collect(OPENED, found, FIRST, tmp_path)
-    assert (found.fetched, list(tmp_path.iterdir())) == (1000, [])
+        backup.collect(OPENED, found, FIRST, folder)
+    assert (found.fetched, list(folder.iterdir())) == (1000, [])
 
 
 def test_after_too_many_bad_ones_only_the_newest_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,5 @@
-"""Debian 12, delivered with a user whose sudo asks for a password, and with cloud-init at work."""
+"""Debian 12, delivered with a user whose sudo asks for a password, with sshd on another port, and
+with cloud-init at work."""
 
 import time
 from collections.abc import Iterator
@@ -7,6 +8,9 @@ import pytest
 
 from deployments.lab.boot import Lab
 from deployments.lab.machine import Machine
+from infra.access.host_keys import pin_host_key
+from infra.access.login import first_login
+from infra.access.probe import open_ports
 from infra.access.ssh import connect
 from infra.errors import BadInput, StepFailed
 from infra.host import provision
@@ -24,6 +28,8 @@ printf '%s:%s' linuxuser "$1" | chpasswd
 install -d -m 700 -o linuxuser -g linuxuser /home/linuxuser/.ssh
 install -m 600 -o linuxuser -g linuxuser /root/.ssh/authorized_keys /home/linuxuser/.ssh/
 rm /root/.ssh/authorized_keys
+echo Port 2222 >/etc/ssh/sshd_config.d/10-port.conf
+systemctl restart ssh
 """
 #: As a provider's image runs it at its first boot, here with something that takes its time.
 CLOUD_INIT = """\
@@ -60,9 +66,12 @@ services:
 def older(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, Target]]:
     """The machine as it is delivered; the site file does not know the password yet."""
     folder = tmp_path_factory.mktemp("older")
-    with ordered(lab, folder, "older", image=LAB_HOST_12, first_user="linuxuser") as delivered:
+    wanted = {"image": LAB_HOST_12, "first_user": "linuxuser", "admin": "keeper"}
+    with ordered(lab, folder, "older", **wanted) as delivered:
         delivered.machine.check("sh", "-c", DELIVERED, "deliver", PASSWORD)
-        yield delivered.machine, delivered.target
+        target = with_host(delivered.target, port=2222)
+        pin_host_key(target.admin, target.site.hosts["vps"].host_key)
+        yield delivered.machine, target
 
 
 def with_password(target: Target, password: str) -> Target:
@@ -103,7 +112,7 @@ def test_the_password_reaches_no_command_where_sudo_asks_for_some_only(older) ->
     machine, target = older
     rule = b"linuxuser ALL=(root) NOPASSWD: /usr/bin/sh, /usr/bin/timeout\n"
     machine.write("/etc/sudoers.d/zz-some", rule, 0o440)
-    with connect(with_password(target, PASSWORD).admin) as session:
+    with connect(first_login(*with_password(target, PASSWORD)[:3])) as session:
         for shell in ("sh -s", "timeout 9 sh -s"):
             said = session.run(session.as_root(shell), stdin=b"id -u\n")
             assert (said.status, said.stdout, said.stderr) == (0, b"0\n", b"")
@@ -139,6 +148,19 @@ def test_it_is_provisioned_like_a_new_one(lab: Lab, older) -> None:
     assert PASSWORD not in journal
     assert "correct-horse" not in journal
     assert failed_tries(machine) == 1
+
+
+def test_the_user_that_the_provider_delivered_is_told(older) -> None:
+    _, target = older
+    told = (
+        "linuxuser logs in or becomes root besides the admin, by keys of its own and the group sudo"
+    )
+    assert told in require_in_order(target).plan.notes
+
+
+def test_only_its_port_of_ssh_answers(older) -> None:
+    _, target = older
+    assert open_ports(target.site.hosts["vps"].address, (22, 2222)) == {2222}
 
 
 def test_the_password_is_not_needed_any_more(older) -> None:

@@ -20,7 +20,9 @@ from infra.model.observation import FileState, Observation, ObserveRequest, Stac
 def answer(request: ObserveRequest) -> dict[str, object]:
     """The program's answer about this machine, run as on a host: without site-packages."""
     command = [sys.executable, "-IS", "-"]
-    done = subprocess.run(command, input=facts_program(request), capture_output=True, check=True)
+    done = subprocess.run(
+        command, input=facts_program(request), capture_output=True, check=True, timeout=30
+    )
     return dict(json.loads(done.stdout))
 
 
@@ -138,6 +140,53 @@ def test_users_and_tags_are_read_from_a_database_that_is_being_written(
     assert answer(ObserveRequest(admin="nobody", database=path))["mesh"] == expected
     path.write_text("no database")
     assert answer(ObserveRequest(admin="nobody", database=path))["mesh"] is None
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT "
+
+
+@pytest.mark.parametrize(
+    ("users", "nodes", "seen"),
+    [
+        (f"{ENDLESS} 'u' || i, NULL FROM n WHERE i < 0", "", None),
+        (f"{ENDLESS} 'u', NULL FROM n", "", (["u"] * 10_000, {})),
+        ("SELECT 'a', NULL UNION SELECT hex(zeroblob(2500)), NULL", "", (["a"], {})),
+        ("SELECT hex(zeroblob(400000000)), NULL", "", None),
+        ("SELECT 1, NULL UNION SELECT x'ff', NULL UNION SELECT 'a', NULL", "", (["a"], {})),
+        ("SELECT CAST(x'ff' AS text), NULL", "", None),
+        ("", "SELECT 'key', '[', NULL", None),
+        ("", f"SELECT 'key', '{'[' * 4_000}', NULL", None),
+        ("", "SELECT 'key', '{\"tag:a\": 1}', NULL", ([], {})),
+        ("", "SELECT 'key', '\"tag\"', NULL", ([], {})),
+        ("", "SELECT 'key', '[[\"tag:a\"]]', NULL", ([], {})),
+        ("", "SELECT 5, '[\"tag:a\"]', NULL", ([], {})),
+    ],
+    ids=[
+        "a query without end",
+        "rows without end",
+        "a long name",
+        "a name that fills the memory",
+        "names that are no text",
+        "a name that is no UTF-8",
+        "tags that are no JSON",
+        "tags that are deep",
+        "tags that are no list",
+        "tags that are one text",
+        "tags that are no texts",
+        "a key that is no text",
+    ],
+)
+def test_a_database_made_by_an_attacker_holds_nobody_up(
+    tmp_path: Path, users: str, nodes: str, seen: tuple[list[str], dict[str, list[str]]] | None
+) -> None:
+    path = tmp_path / "db.sqlite"
+    with closing(sqlite3.connect(path)) as made:
+        made.executescript(
+            f"CREATE VIEW users(name, deleted_at) AS {users or 'SELECT NULL, NULL'};"
+            f"CREATE VIEW nodes(node_key, tags, deleted_at) AS {nodes or 'SELECT NULL, NULL, NULL'};"
+        )
+    expected = None if seen is None else {"users": seen[0], "tagged": seen[1]}
+    assert answer(ObserveRequest(admin="nobody", database=path))["mesh"] == expected
 
 
 @pytest.mark.parametrize(

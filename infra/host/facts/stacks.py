@@ -6,16 +6,23 @@ import hashlib
 import json
 import os
 import stat
+import time
+from itertools import islice
 
 from infra.host.facts.docker import containers_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from typing import Any
 
 MOST_FILES = 2000
 MOST_BYTES = 32 * 1024 * 1024
+#: For the mesh: seconds (it takes milliseconds), users or nodes, characters of a name or of a node's tags.
+MESH_SECONDS = 2
+MOST_ROWS = 10_000
+MOST_NAME = 4096
 
 
 def stack_state(stack: dict[str, Any]) -> dict[str, Any]:
@@ -40,24 +47,45 @@ def files_below(directory: str, exclude: set[str]) -> Iterator[str]:
 
 
 def mesh_state(database: str | None) -> dict[str, Any] | None:
-    """From Headscale's database itself: its own command line takes a second on a small host."""
+    """From Headscale's database itself: its own command line takes a second on a small host.
+
+    Headscale writes it, and might be no Headscale any more: a view in a table's place may go on
+    without end, and a row be as long as it likes. So root's patience, memory and rows are bounded.
+    """
     if database is None or not os.path.isfile(database):
         return None
     import sqlite3  # 5 ms: only for a host that has a mesh
 
+    deadline = time.monotonic() + MESH_SECONDS
     # After a clean stop there is no WAL, whose index could not be made read-only.
     for mode in ("mode=ro", "immutable=1"):
         try:
             mesh = sqlite3.connect("file:" + database + "?" + mode, uri=True, timeout=5)
-            names = mesh.execute("SELECT name FROM users WHERE deleted_at IS NULL").fetchall()
-            nodes = mesh.execute(
-                "SELECT node_key, tags FROM nodes WHERE deleted_at IS NULL"
-            ).fetchall()
-        except sqlite3.Error:
+            mesh.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+            mesh.execute("PRAGMA hard_heap_limit = " + str(MOST_BYTES))
+            names = rows(mesh, "SELECT name FROM users WHERE deleted_at IS NULL")
+            nodes = rows(mesh, "SELECT node_key, tags FROM nodes WHERE deleted_at IS NULL")
+            return {"users": [name for (name,) in names if name], "tagged": tagged(nodes)}
+        except (sqlite3.Error, MemoryError, RecursionError, ValueError):
             continue
-        tagged: dict[str, list[str]] = {}
-        for key, tags in nodes:
-            for tag in json.loads(tags or "null") or []:
-                tagged.setdefault(tag, []).append(key)
-        return {"users": [name for (name,) in names if name], "tagged": tagged}
     return None
+
+
+def rows(mesh: sqlite3.Connection, query: str) -> list[tuple[str | None, ...]]:
+    """The first rows, those that hold short texts and nothing else."""
+    return [row for row in islice(mesh.execute(query), MOST_ROWS) if all(map(is_short, row))]
+
+
+def is_short(value: object) -> bool:
+    return value is None or (isinstance(value, str) and len(value) <= MOST_NAME)
+
+
+def tagged(nodes: list[tuple[str | None, ...]]) -> dict[str, list[str]]:
+    """Node keys by tag."""
+    found: dict[str, list[str]] = {}
+    for key, text in nodes:
+        tags = json.loads(text or "null")
+        if key and isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
+            for tag in tags:
+                found.setdefault(tag, []).append(key)
+    return found

@@ -13,10 +13,11 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 DOCKER = "/usr/bin/docker"
 SIDECAR = "headscale-backup"
@@ -25,6 +26,8 @@ REQUEST = re.compile(rb"report|fetch ([0-9]{8}T[0-9]{6}Z)")
 REFUSED = "refused: this program knows 'report' and 'fetch ID', as in 'fetch 20261123T120000Z'"
 #: Newest snapshots that are told; a year of hourly ones would be 8,760.
 MOST = 10_000
+#: Characters that docker may say.
+MOST_SAID = 1024 * 1024
 
 
 def enter(folder: str, program: str) -> None:
@@ -81,19 +84,36 @@ def report(folder: Path) -> "dict[str, object]":
 
 
 def docker(*arguments: str, timeout: int) -> "subprocess.CompletedProcess[str]":
+    """What docker says, which may be the sidecar's word: beyond MOST_SAID or `timeout` it is ended."""
     command = (DOCKER, *arguments)
     try:
-        return subprocess.run(
+        running = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            timeout=timeout,
-            check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
         return subprocess.CompletedProcess(command, 1, "", str(error))
+    timer = threading.Timer(timeout, running.kill)
+    timer.start()
+    with running:
+        said = first_words(running, running.stdout)
+        # Who fills this one first waits at a full pipe, until its time is over.
+        errors = first_words(running, running.stderr)
+    timer.cancel()
+    if running.returncode < 0:
+        errors = f"docker {arguments[0]} was ended: it took over {timeout} s, or said too much"
+    return subprocess.CompletedProcess(command, running.returncode, said, errors)
+
+
+def first_words(running: "subprocess.Popen[str]", stream: "IO[str] | None") -> str:
+    words = stream.read(MOST_SAID) if stream else ""
+    if len(words) == MOST_SAID:
+        running.kill()
+    return words
 
 
 def snapshots(folder: Path) -> "dict[str, int]":

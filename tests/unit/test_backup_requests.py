@@ -137,6 +137,24 @@ def test_a_report_has_the_form_that_the_control_machine_reads(
     assert said.sidecar == "missing"
 
 
+@pytest.mark.parametrize(
+    "program",
+    ["exec yes", "exec yes >&2", "exec sleep 60", "exec >&- 2>&-; exec sleep 60"],
+)
+def test_a_sidecar_that_talks_without_end_or_never_is_ended(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root collects what it says."""
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\n{program}\n")
+    docker.chmod(0o700)
+    monkeypatch.setattr(host_requests, "DOCKER", str(docker))
+    done = host_requests.docker("exec", timeout=1)
+    assert done.returncode != 0
+    assert done.stderr.startswith("docker exec was ended")
+    assert len(done.stdout) <= host_requests.MOST_SAID
+
+
 def test_an_engine_that_is_not_there_is_part_of_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,7 @@ def _value(path: Path) -> str:
         return type(error).__name__
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two workers share the tests: one has the mesh, the other takes module by module."""
     for item in items:

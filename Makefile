@@ -27,7 +27,7 @@ test: ## the whole test suite, against a lab of its own
 	@$(BOOTSTRAP)/venv.sh requirements-dev.lock
 	@$(BOOTSTRAP)/engine.sh
 	@$(WITH_DOCKER) $(PYTHON) -m infra.images ensure --all
-	@$(WITH_DOCKER) $(PYTHON) -m pytest -n 2 --dist loadgroup tests
+	@$(WITH_DOCKER) $(PYTHON) -m pytest -n 2 tests
 
 test-vm: ## provision and reboot a machine with a kernel of its own (emulated: 20 minutes)
 	@$(BOOTSTRAP)/tools.sh qemu

@@ -14,6 +14,11 @@ import yaml
 
 from deployments.cli.schema import EXAMPLE
 from deployments.lab.link import free_port
+from tests.sharing import ByModule
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
+    return ByModule(config, log)
 
 
 @dataclass(frozen=True)

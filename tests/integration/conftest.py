@@ -70,15 +70,6 @@ def _value(path: Path) -> str:
         return type(error).__name__
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers share the tests: one has the mesh, the other takes module by module."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            group = "mesh" if "mesh" in item.fixturenames else item.path.stem
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def plan() -> LabPlan:
     """A lab for each of the two workers; the first one's without them."""

@@ -1,6 +1,7 @@
 """The lab itself: a VPS as delivered, an internet around it, and nothing of it afterwards."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -152,8 +153,10 @@ def test_a_second_boot_changes_nothing(lab: Lab) -> None:
 
 def test_taken_addresses_are_one_sentence(lab: Lab) -> None:
     subnet = lab.plan.address("internet", 0) + "/24"
-    with pytest.raises(CouldNotRun, match=r"mk-test-clash \(10\.78\.0\.0/24\) could not be made"):
-        ensure_network(lab.engine, "mk-test-clash", subnet, lab.plan.directory)
+    name = lab.plan.name("clash")
+    said = re.escape(f"{name} ({subnet}) could not be made")
+    with pytest.raises(CouldNotRun, match=said):
+        ensure_network(lab.engine, name, subnet, lab.plan.directory)
 
 
 def test_killed_parts_come_back_and_new_roots_are_trusted_beside_the_old(second_lab: Lab) -> None:

@@ -65,7 +65,7 @@ try:
 except ConnectionRefusedError:
     sys.exit({REFUSED})
 """
-#: Prints each TCP port that accepts a connection within a second.
+#: Prints each TCP port that accepts a connection within a second; not sshd's, for which that is an attack.
 SCAN = """
 import select, socket, sys, time
 
@@ -85,7 +85,7 @@ def accepting(ports):
     return found
 
 for first in range(1, 65536, 4096):
-    for port in accepting(range(first, min(first + 4096, 65536))):
+    for port in accepting(set(range(first, min(first + 4096, 65536))) - {22}):
         print(port)
 """
 #: How often the undeclared port was asked until there was enough, and how often it answered.
@@ -202,13 +202,13 @@ def test_only_declared_ports_of_containers_can_be_reached(lab: Lab, provisioned)
     vps.check("systemctl", "restart", "docker")
     vps.check("ufw", "reload")
     assert reached_of(neighbour, *declared, *undeclared) == declared
-    assert open_to(neighbour, vps.address) == {22, 80}
+    assert open_to(neighbour, vps.address) == {80}
     # The probes can tell: without our rules the same ones get through.
     opened = (("iptables", "DOCKER-USER", "RETURN"), ("ip6tables", "INPUT", "ACCEPT"))
     for tables, chain, verdict in opened:
         vps.check(tables, "-I", chain, "-j", verdict)
     assert reached_of(neighbour, *undeclared) == undeclared
-    assert open_to(neighbour, vps.address) == {22, 80, 8081}
+    assert open_to(neighbour, vps.address) == {80, 8081}
     for tables, chain, verdict in opened:
         vps.check(tables, "-D", chain, "-j", verdict)
     assert require_in_order(provisioned.target).plan.empty
@@ -643,7 +643,7 @@ def reached_of(machine: Machine, *urls: str) -> tuple[str, ...]:
 
 
 def open_to(machine: Machine, address: str) -> set[int]:
-    """Which of all TCP ports answer it there."""
+    """Which of all TCP ports but sshd's answer it there."""
     return {int(port) for port in machine.check("python3", "-c", SCAN, address).split()}
 
 

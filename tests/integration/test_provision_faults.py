@@ -141,8 +141,8 @@ def connections(machine: Machine) -> int:
 
 
 def items(target: Target) -> list[str]:
-    """What is planned now, as seen by a new login."""
-    return [change.item for change in look(target).plan.changes]
+    """What is planned now, as seen by a new login; sshd may just be starting again, taken back."""
+    return [change.item for change in reached(target).changes]
 
 
 def slow(link: Link) -> None:

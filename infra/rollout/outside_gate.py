@@ -61,7 +61,7 @@ def _redirect(site: Site) -> str:
     # With the slash, or DOMAIN.evil.example and DOMAIN@evil.example would do as well.
     ours = f"{target}/".startswith(f"https://{site.domain}/")
     if answer.status_code not in {301, 308} or not ours:
-        raise NotYet(f"It answers {answer.status_code}, to {target or 'nowhere'}.")
+        raise NotYet(f"It answers {answer.status_code}, to {target[:200] or 'nowhere'}.")
     return f"{answer.status_code} to {target}"
 
 

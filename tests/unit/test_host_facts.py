@@ -4,10 +4,11 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from infra.host.facts import health
+from infra.host.facts import accounts, health
 from infra.host.facts import listeners as host_listeners
 from infra.host.facts.accounts import sudoers_of
 from infra.host.facts.listeners import decoded, listeners, named, of_the_host
@@ -86,12 +87,24 @@ def test_an_address_is_read_as_the_kernel_writes_it(
     assert of_the_host(address) == only_here
 
 
+def test_a_first_group_makes_root_as_well_as_one_that_was_added(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sudo = SimpleNamespace(gr_name="sudo", gr_gid=27, gr_mem=[])
+    docker = SimpleNamespace(gr_name="docker", gr_gid=101, gr_mem=["deploy"])
+    monkeypatch.setattr(accounts, "grp", SimpleNamespace(getgrall=lambda: [sudo, docker]))
+    user = SimpleNamespace(pw_name="deploy", pw_uid=1001, pw_gid=27, pw_dir="/nowhere")
+    assert accounts.powers(user) == ["the group docker", "the group sudo"]  # type: ignore[arg-type]
+
+
 def test_whom_sudos_rules_are_for_is_read_from_their_first_words() -> None:
     text = """
         # deploy ALL=(ALL) ALL
         Defaults env_reset
         User_Alias ADMINS = carol
         @includedir /etc/sudoers.d
+        linuxuser ALL=(ALL) NOPASSWD:/usr/bin/true, \\
+            /usr/bin/id
         linuxuser ALL=(ALL) NOPASSWD:ALL
         %wheel ALL=(ALL:ALL) ALL
         ADMINS ALL=(ALL) ALL

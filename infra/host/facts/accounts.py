@@ -38,7 +38,9 @@ def keys(user: pwd.struct_passwd) -> list[str]:
 def other_accounts(known: list[str]) -> dict[str, list[str]]:
     """Who else logs in by keys or becomes root, and how: accounts, and groups with a `%`."""
     found = {user.pw_name: powers(user) for user in pwd.getpwall()}
-    for path in (SUDOERS, *(SUDOERS_FOLDER + name for name in listed(SUDOERS_FOLDER))):
+    # Names with a dot or a `~` at their end are those that sudo leaves out (sudoers(5)).
+    names = [name for name in listed(SUDOERS_FOLDER) if "." not in name and name[-1] != "~"]
+    for path in (SUDOERS, *(SUDOERS_FOLDER + name for name in sorted(names))):
         for who in sudoers_of(read(path)):
             found.setdefault(who, []).append("a rule in " + path)
     others = [(who, by) for who, by in sorted(found.items()) if by and who not in known]
@@ -48,10 +50,12 @@ def other_accounts(known: list[str]) -> dict[str, list[str]]:
 def powers(user: pwd.struct_passwd) -> list[str]:
     own = ["root's number"] if user.pw_uid == 0 else []
     own += ["keys of its own"] if keys(user) else []
-    return own + ["the group " + name for name in groups(user) if name in ROOT_GROUPS]
+    member = [g.gr_name for g in grp.getgrall() if g.gr_gid == user.pw_gid] + groups(user)
+    return own + ["the group " + name for name in ROOT_GROUPS if name in member]
 
 
 def sudoers_of(text: str) -> list[str]:
-    """Whom its rules are for, by their first words."""
-    words = [line.split()[0] for line in text.splitlines() if line.strip()]
+    """Whom its rules are for, each once, by their first words."""
+    lines = text.replace("\\\n", " ").splitlines()
+    words = dict.fromkeys(line.split()[0] for line in lines if line.strip())
     return [w for w in words if not w.startswith(("#", "@", "Defaults")) and "_Alias" not in w]

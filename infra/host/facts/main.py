@@ -1,7 +1,7 @@
 """Runs ON the host, as root: one JSON request in, one JSON answer out. It changes nothing.
 
 The modules of this package are joined to one program and sent over standard input, so it needs
-nothing but Python 3.11 there. It reads files and the Docker socket and starts few programs, since
+nothing but Python there (3.11; 3.9 for a Debian 11, which is refused by its answer). It reads files and the Docker socket and starts few programs, since
 each costs more than all of the rest: the whole takes about 50 ms. Importing pathlib or typing would
 cost the host more than all the reading does.
 """

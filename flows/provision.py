@@ -5,7 +5,7 @@ import time
 from flows.definition import site_flow
 from infra.host.provision import Target, after
 from infra.host.report import markdown
-from infra.model.host import AppliedChange, ProvisionReport
+from infra.model.host_change import AppliedChange, ProvisionReport
 from infra.model.request import ProvisionRequest
 from tasks.host import change_host, observe_host, pin, prove_in_order, wait_until_settled
 from tasks.report import publish_report

@@ -12,7 +12,7 @@ from infra.host.provision import (
     require_in_order,
     way_in,
 )
-from infra.model.host import AppliedChange, HostChange
+from infra.model.host_change import AppliedChange, HostChange
 from tasks.definition import retried_step, step
 
 

@@ -7,7 +7,7 @@ from infra.access.session import Session
 from infra.errors import StepFailed
 from infra.host.guard import REVERT_SECONDS, guarded
 from infra.host.scripts import script_of
-from infra.model.host import HardenSshd, HostChange, SetAdmin, SetBackupAccount, SetFirewall
+from infra.model.host_change import HardenSshd, HostChange, SetAdmin, SetBackupAccount, SetFirewall
 
 #: Seconds: packages come from the network, and apt may wait for another's lock.
 LONGEST = 900

@@ -3,7 +3,7 @@
 from shlex import quote
 
 from infra.model.fields import BACKUP_USER
-from infra.model.host import SetBackupAccount
+from infra.model.host_change import SetBackupAccount
 from infra.planning.host_backup import BACKUP_HOME, BACKUP_KEYS, BACKUP_PROGRAM, BACKUP_SUDOERS
 
 _PROGRAM_FOLDER = BACKUP_PROGRAM.rpartition("/")[0]

@@ -14,7 +14,8 @@ from infra.access.session import Session
 from infra.access.ssh import connect
 from infra.errors import BadInput, CouldNotRun, LoginRefused, StepFailed
 from infra.host.observe import observe
-from infra.model.host import HostChange, HostState, Machine, SetAdmin
+from infra.model.host import HostState, Machine
+from infra.model.host_change import HostChange, SetAdmin
 from infra.model.observation import ObserveRequest
 from infra.model.plan import Plan
 from infra.model.site import Host, Site

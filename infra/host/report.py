@@ -1,6 +1,7 @@
 """A provisioning as text for people. Pure."""
 
-from infra.model.host import Machine, ProvisionReport
+from infra.model.host import Machine
+from infra.model.host_change import ProvisionReport
 from infra.text import cell
 
 GIB = 1024**3

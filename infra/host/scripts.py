@@ -3,7 +3,7 @@
 from shlex import quote
 
 from infra.host.backup_script import backup_account
-from infra.model.host import (
+from infra.model.host_change import (
     Configure,
     HardenSshd,
     HostChange,

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from infra.errors import MeshkeeperError
 from infra.model.audit import Finding
 from infra.model.fields import PublishedPort
-from infra.model.host import HostChange, HostState
+from infra.model.host import HostState
+from infra.model.host_change import HostChange
 from infra.model.observation import Observation
 from infra.model.site import Host
 from infra.planning import host_kernel

@@ -4,13 +4,8 @@ from collections.abc import Iterable
 
 from infra.errors import BadInput
 from infra.model.fields import PublishedPort
-from infra.model.host import (
-    HostChange,
-    HostState,
-    RemovePackages,
-    SetModes,
-    SetTimezone,
-)
+from infra.model.host import HostState
+from infra.model.host_change import HostChange, RemovePackages, SetModes, SetTimezone
 from infra.model.plan import Plan
 from infra.model.site import Host
 from infra.planning import (

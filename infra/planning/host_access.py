@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from fnmatch import fnmatch
 
-from infra.model.host import HardenSshd, HostState, SetAdmin
+from infra.model.host import HostState
+from infra.model.host_change import HardenSshd, SetAdmin
 from infra.model.site import Host
 
 SUDOERS = "/etc/sudoers.d/meshkeeper"

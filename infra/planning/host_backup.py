@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from importlib.resources import files
 
 from infra.model.fields import BACKUP_USER
-from infra.model.host import HostState, SetBackupAccount
+from infra.model.host import HostState
+from infra.model.host_change import SetBackupAccount
 from infra.model.site import Host
 
 #: Not below /usr/local, which a group may write to on Debian.

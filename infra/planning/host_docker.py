@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterable
 
-from infra.model.host import Configure, HostState, ManagedFile
+from infra.model.host import HostState
+from infra.model.host_change import Configure, ManagedFile
 from infra.model.site import Docker
 from infra.planning.host_services import NOTE, Service, plan_service
 

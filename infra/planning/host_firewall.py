@@ -6,7 +6,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from infra.errors import BadInput
 from infra.model.fields import PublishedPort
-from infra.model.host import HostState, SetFirewall
+from infra.model.host import HostState
+from infra.model.host_change import SetFirewall
 from infra.model.site import Host
 
 UFW_BLOCKS = ("/etc/ufw/after.rules", "/etc/ufw/after6.rules")

@@ -6,7 +6,8 @@ whole ones and are none. There they are left out, and a note says so.
 
 from collections.abc import Iterable
 
-from infra.model.host import Configure, HostState, ManagedFile
+from infra.model.host import HostState
+from infra.model.host_change import Configure, ManagedFile
 from infra.model.site import Host
 from infra.planning.host_services import NOTE, Service, plan_service, sysctl_file
 

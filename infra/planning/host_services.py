@@ -5,7 +5,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from infra.model.host import Configure, HostState, ManagedFile
+from infra.model.host import HostState
+from infra.model.host_change import Configure, ManagedFile
 from infra.model.site import Host
 
 FAIL2BAN = "/etc/fail2ban/jail.d/meshkeeper.local"

@@ -34,7 +34,7 @@ from infra.host.provision import Target, after, look, require_in_order, way_in
 from infra.host.scripts import script_of
 from infra.images.ensure import ensure_images
 from infra.model.fields import PublishedPort
-from infra.model.host import Configure, SetAdmin, SetFirewall
+from infra.model.host_change import Configure, SetAdmin, SetFirewall
 from infra.model.site import Derp, Host, Site
 from infra.planning.host_access import sudoers_text
 from infra.planning.host_firewall import docker_block, ufw_rules

@@ -23,7 +23,7 @@ from infra.host import apply
 from infra.host.apply import apply_change
 from infra.host.provision import Target, look, require_in_order, way_in
 from infra.host.scripts import script_of
-from infra.model.host import HostChange
+from infra.model.host_change import HostChange
 from infra.model.site import Host
 from tests.integration.dying import MOMENTS, REVERT, provision, revert_soon
 from tests.integration.hosts import target_for, within

@@ -13,7 +13,7 @@ from infra.errors import StepFailed
 from infra.host.apply import apply_change
 from infra.host.guard import guarded
 from infra.host.provision import Target, look, require_in_order, way_in
-from infra.model.host import HostChange
+from infra.model.host_change import HostChange
 from tests.integration.hosts import Ordered, change_next, ordered
 
 SOURCES = "/etc/apt/sources.list"

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from infra.model.host import Account, HostState, SetBackupAccount
+from infra.model.host import Account, HostState
+from infra.model.host_change import SetBackupAccount
 from infra.model.site import Host
 from infra.planning.host_backup import (
     BACKUP_KEYS,

@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 
 from infra.host.scripts import script_of
-from infra.model.host import (
+from infra.model.host_change import (
     Configure,
     HardenSshd,
     HostChange,

@@ -56,7 +56,7 @@ class ControlPlane:
         return {role: status[role] for role in ("server", "worker")}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site_of_a_dead_host(tmp_path_factory: pytest.TempPathFactory) -> ControlPlane:
     """A site file whose host is a closed port of this machine; nothing is started."""
     folder = tmp_path_factory.mktemp("site")
@@ -70,9 +70,9 @@ def site_of_a_dead_host(tmp_path_factory: pytest.TempPathFactory) -> ControlPlan
     return ControlPlane(folder / "site.yaml", folder / "state", port)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def control_plane(site_of_a_dead_host: ControlPlane) -> Iterator[ControlPlane]:
-    """The same site with its control plane running."""
+    """The same site with its control plane running; a module's own, since tests stop it."""
     plane = site_of_a_dead_host
     code, answer = plane.call("up")
     assert code == 0, answer

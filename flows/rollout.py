@@ -2,13 +2,12 @@
 
 import logging
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from flows.definition import site_flow
 from infra.errors import GateFailed, MeshkeeperError
 from infra.model.mesh import MeshPlan
 from infra.model.request import RolloutRequest, StackName
-from infra.model.stack import Applied, Check, RenderedStack, RolloutReport, StackPlan
+from infra.model.stack import Applied, Check, RenderedStack, RolloutPlan, RolloutReport, StackPlan
 from infra.rollout.outlook import mesh_plan, plans, query, wanted_stacks
 from infra.rollout.report import markdown
 from tasks import rollout as steps
@@ -32,7 +31,13 @@ def rollout(request: RolloutRequest) -> RolloutReport:
     """Bring the stacks to the state that lies in infra/docker, and what the mesh needs besides."""
     opened = open_site(request.site)
     stacks = wanted_stacks(opened.site, request.stacks)
-    planned = plan_all(opened, stacks)
+    return carry_out(opened, stacks, plan_all(opened, stacks))
+
+
+def carry_out(
+    opened: OpenSite, stacks: dict[StackName, RenderedStack], planned: RolloutPlan
+) -> RolloutReport:
+    """What is planned, and nothing else; all of it comes back when a gate is red."""
     progress = Progress()
     for name, plan in planned.stacks.items():
         if any(change.kind == "ship" for change in plan.changes):
@@ -50,14 +55,7 @@ def rollout(request: RolloutRequest) -> RolloutReport:
     return complete(opened, stacks, planned, progress)
 
 
-class Planned(NamedTuple):
-    """What `meshkeeper plan` shows, too; no plan of the mesh where headscale was not asked for."""
-
-    stacks: dict[StackName, StackPlan]
-    mesh: MeshPlan | None
-
-
-def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Planned:
+def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> RolloutPlan:
     """One look per host. Nothing is touched when all plans are empty."""
     names = tuple(sorted({image for stack in stacks.values() for image in stack.images}))
     ids = steps.have_images(opened, names)
@@ -69,7 +67,7 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Planne
         planned |= plans(here, ids, seen)
         if "headscale" in here:
             mesh = mesh_plan(opened.settings, opened.site, seen)
-    return Planned(planned, mesh)
+    return RolloutPlan(stacks=planned, mesh=mesh)
 
 
 def bring(opened: OpenSite, stack: RenderedStack, plan: StackPlan, progress: Progress) -> None:
@@ -109,14 +107,13 @@ def told(error: Exception, problems: list[str]) -> tuple[str, str]:
 def complete(
     opened: OpenSite,
     stacks: dict[StackName, RenderedStack],
-    planned: Planned,
+    planned: RolloutPlan,
     progress: Progress,
 ) -> RolloutReport:
     """Users, the pinned identity and the canary, which all need a server that serves."""
     report = RolloutReport(
         site=opened.site.name,
-        plans=tuple(planned.stacks.values()),
-        mesh=planned.mesh,
+        plan=planned,
         applied=tuple(progress.applied),
         checks=tuple(progress.checks),
     )

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -76,6 +76,31 @@ StackChange = Annotated[
 StackPlan = Plan[StackChange]
 
 
+class RolloutPlan(Model):
+    """All that a rollout would do: what `meshkeeper plan` shows, too."""
+
+    stacks: dict[StackName, StackPlan]
+    mesh: MeshPlan | None = Field(default=None, description="None: headscale was not asked for.")
+
+    @property
+    def parts(self) -> tuple[Plan[Any], ...]:
+        """In the order of the rollout."""
+        return (*self.stacks.values(), *([self.mesh] if self.mesh else []))
+
+    @property
+    def empty(self) -> bool:
+        return all(part.empty for part in self.parts)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the plan's JSON: what an approver has said yes to."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def describe(self) -> str:
+        """The one text for terminal, UI and log."""
+        return "\n".join(part.describe() for part in self.parts)
+
+
 class Applied(Model):
     """A change that was carried out."""
 
@@ -96,8 +121,7 @@ class RolloutReport(Model):
     """What a rollout planned, did and proved."""
 
     site: str
-    plans: tuple[StackPlan, ...]
-    mesh: MeshPlan | None = Field(default=None, description="None: headscale was not asked for.")
+    plan: RolloutPlan
     applied: tuple[Applied, ...] = ()
     checks: tuple[Check, ...] = ()
     users_created: tuple[str, ...] = ()

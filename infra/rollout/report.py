@@ -1,16 +1,13 @@
 """A rollout as text for people. Pure."""
 
-from typing import Any
-
-from infra.model.plan import Plan
 from infra.model.stack import RolloutReport
 from infra.text import cell
 
 
 def markdown(report: RolloutReport) -> str:
     """What was planned, done and proved."""
-    plans: list[Plan[Any]] = [*report.plans, *([report.mesh] if report.mesh else [])]
-    parts = [f"# {report.site}: rolled out", "\n\n".join(p.describe() for p in plans)]
+    plans = "\n\n".join(part.describe() for part in report.plan.parts)
+    parts = [f"# {report.site}: rolled out", plans]
     if report.applied:
         rows = [f"| {a.item} | {cell(a.summary)} | {a.seconds:.1f} s |" for a in report.applied]
         parts.append("\n".join(["| step | what was done | time |", "|---|---|---|", *rows]))

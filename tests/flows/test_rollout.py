@@ -8,7 +8,7 @@ import pytest
 from flows import rollout
 from infra.errors import GateFailed, Unreachable
 from infra.model.request import RolloutRequest
-from infra.model.stack import Applied, StackPlan, StartStack
+from infra.model.stack import Applied, RolloutPlan, StackPlan, StartStack
 
 HEADSCALE, CADDY = (SimpleNamespace(name=name) for name in ("headscale", "caddy"))
 
@@ -50,10 +50,10 @@ def test_a_gate_that_is_red_from_outside_puts_all_back_the_last_first(
     assert done == [*brought, "put_back caddy", "put_back headscale"]
 
 
-def planned(_opened: Any, stacks: Any) -> rollout.Planned:
+def planned(_opened: Any, stacks: Any) -> RolloutPlan:
     start = StartStack(item="x", summary="start it", containers=())
     plans = {name: StackPlan(target=name, changes=(start,)) for name in stacks}
-    return rollout.Planned(plans, None)
+    return RolloutPlan(stacks=plans)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def kinds(report: dict[str, Any]) -> list[str]:
     """What was changed: `caddy.reload`."""
     return [
         f"{plan['target'].split('.')[-1]}.{change['kind']}"
-        for plan in report["plans"]
+        for plan in report["plan"]["stacks"].values()
         for change in plan["changes"]
     ]
 

@@ -45,7 +45,7 @@ def carry_out(
     try:
         for name, plan in planned.stacks.items():
             bring(opened, stacks[name], plan, progress)
-        progress.checks += steps.gate_outside(opened, opened.site.stacks.headscale.host)
+        progress.checks += steps.gate_outside(opened, tuple(stacks))
     except Exception as error:
         if not progress.touched:
             raise

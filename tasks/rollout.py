@@ -17,6 +17,7 @@ from infra.model.stack import Applied, Check, RenderedStack, StackPlan
 from infra.rollout import apply, files
 from infra.rollout.identity import announce_policy, pin, require_pinned
 from infra.rollout.local_gate import gate_locally, server_key
+from infra.rollout.outlook import wanted_stacks, with_needed
 from infra.rollout.outside_gate import gate_from_outside
 from infra.rollout.pins import record_ids
 from tasks.definition import retried_step, step
@@ -71,19 +72,21 @@ def start(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> Applied:
 def gate_on_host(opened: OpenSite, stack: RenderedStack) -> tuple[Check, ...]:
     with connect(admin_login(opened.settings, opened.site, stack.host)) as session:
         try:
-            return gate_locally(session, stack.name)
+            return gate_locally(session, stack)
         except (GateFailed, StepFailed) as error:
             raise GateFailed(apply.why(session, stack.name, error)) from error
 
 
 @step(name="gate from outside", task_run_name="ask {opened.site.name} from outside")
-def gate_outside(opened: OpenSite, host: str) -> tuple[Check, ...]:
-    """The server must also be the one that is pinned."""
+def gate_outside(opened: OpenSite, names: tuple[str, ...]) -> tuple[Check, ...]:
+    """Also for the stacks that these need. The server must also be the one that is pinned."""
+    stacks = wanted_stacks(opened.site, with_needed(opened.site, names)).values()
+    host = opened.site.stacks.headscale.host
     with connect(admin_login(opened.settings, opened.site, host)) as session:
         key = server_key(session)
         require_pinned(load_anchor(opened.settings, opened.site.name), key)
         try:
-            return gate_from_outside(opened.site, key)
+            return gate_from_outside(opened.site, stacks, key)
         except GateFailed as error:
             raise GateFailed(apply.why(session, "caddy", error), error.hint) from error
 

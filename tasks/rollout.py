@@ -20,6 +20,8 @@ from infra.rollout.local_gate import gate_locally, server_key
 from infra.rollout.outlook import wanted_stacks, with_needed
 from infra.rollout.outside_gate import gate_from_outside
 from infra.rollout.pins import record_ids
+from infra.rollout.watch import Watch
+from infra.rollout.watch import watch as watch_on_host
 from tasks.definition import retried_step, step
 from tasks.site import OpenSite
 
@@ -75,6 +77,12 @@ def gate_on_host(opened: OpenSite, stack: RenderedStack) -> tuple[Check, ...]:
             return gate_locally(session, stack)
         except (GateFailed, StepFailed) as error:
             raise GateFailed(apply.why(session, stack.name, error)) from error
+
+
+@step(name="watch", task_run_name="watch what was started on {wanted.host}")
+def watch(opened: OpenSite, wanted: Watch) -> Check:
+    with connect(admin_login(opened.settings, opened.site, wanted.host)) as session:
+        return watch_on_host(session, wanted)
 
 
 @step(name="gate from outside", task_run_name="ask {opened.site.name} from outside")

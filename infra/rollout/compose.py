@@ -27,8 +27,7 @@ def down(stack: RenderedStack) -> str:
 
 def down_project(project: str) -> str:
     """The same for a stack of which nothing but the name is known: the engine's labels say the rest."""
-    words = ("--project-directory", "/", "--project-name", project, "down")
-    return shlex.join(("docker", "compose", *words))
+    return shlex.join(("docker", "compose", "--project-name", project, "down"))
 
 
 def reload(how: Reload) -> str:

@@ -1,6 +1,7 @@
 """Stacks as declarations: meshkeeper's own, and those of a user beside the site file."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import yaml
 
 from deployments.cli.schema import EXAMPLE
 from infra.errors import BadInput
-from infra.model.declaration import built_in
+from infra.model.declaration import Declaration, Gate, Needs, built_in
 from infra.model.site import Site
 from infra.model.site_rules import published_ports
 from infra.rollout.outlook import wanted_stacks, with_needed
 from infra.rollout.render import render_stacks
 from infra.site_file import load_site
+from tests.following import PAGE, add_the_stack_of_the_page
 
 COMPOSE = """\
 name: hello
@@ -82,6 +84,23 @@ def test_a_stack_of_ones_own_is_rendered_between_the_server_and_who_routes_to_it
     assert hello.files["index.html"].content == "<p>Good day, cronova.dev"
     assert "mem_limit: 48m" in hello.files["docker-compose.yml"].content
     assert hello.gate.outside[0].url == "https://hello.cronova.dev/"
+
+
+def test_the_page_on_stacks_can_be_followed_to_the_letter(tmp_path: Path) -> None:
+    values = yaml.safe_load(EXAMPLE.read_text())
+    values["stacks"] |= add_the_stack_of_the_page(tmp_path / "site.yaml")
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump(values))
+    stacks = render_stacks(load_site(tmp_path / "site.yaml"))
+    assert list(stacks) == ["headscale", "status", "caddy"]
+    assert "<p>All is well.</p>" in stacks["status"].files["www/index.html"].content
+    assert "status.cronova.dev {" in stacks["caddy"].files["Caddyfile"].content
+
+
+def test_the_page_on_stacks_tells_every_key_of_a_declaration() -> None:
+    page = PAGE.read_text()
+    for model in (Declaration, Needs, Gate):
+        for name in model.model_fields:
+            assert re.search(rf"\b{name}\b", page), name
 
 
 def test_caddy_routes_to_its_page_and_without_one_stays_as_it_was(folder: Folder) -> None:

@@ -23,4 +23,4 @@ def test_a_name_that_is_none_is_no_word_of_a_command() -> None:
 
 def test_nothing_but_its_name_is_needed_and_no_volume_goes() -> None:
     command = compose.down_project("status")
-    assert command == "docker compose --project-directory / --project-name status down"
+    assert command == "docker compose --project-name status down"

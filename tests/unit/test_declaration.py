@@ -10,7 +10,7 @@ import yaml
 
 from deployments.cli.schema import EXAMPLE
 from infra.errors import BadInput
-from infra.model.declaration import Declaration, Gate, Needs, built_in
+from infra.model.declaration import Declaration, Gate, Needs
 from infra.model.site import Site
 from infra.model.site_rules import published_ports
 from infra.rollout.outlook import wanted_stacks, with_needed
@@ -28,6 +28,7 @@ services:
     restart: unless-stopped
     mem_limit: {{ stack.memory_mb }}m
     volumes: [".:/www:ro"]
+    ports: ["9000:9000/udp", "127.0.0.1:9001:9001/tcp"]
     networks: [mesh]
     labels: {meshkeeper.config: "{{ marks.hello }}"}
 networks:
@@ -212,6 +213,7 @@ def test_who_needs_the_one_that_routes_to_it_goes_in_a_circle(folder: Folder) ->
 def test_a_page_and_a_port_belong_to_one_stack(folder: Folder) -> None:
     folder.declaration["web"]["name"] = "hs"
     folder.declaration["needs"]["ports"] = ["443/tcp"]
+    (folder.stack / "docker-compose.yml").write_text(COMPOSE.replace("9000:9000/udp", "443:1/tcp"))
     told = folder.refused()
     assert "its page is hs.cronova.dev, which is headscale's already" in told
     assert "443/tcp of vps is published by two stacks" in told
@@ -223,9 +225,16 @@ def test_a_name_of_meshkeepers_own_is_taken(folder: Folder) -> None:
     assert "meshkeeper has a stack of this name" in folder.refused()
 
 
-def test_the_ports_that_are_published_are_those_that_are_declared() -> None:
-    for name, stack in render_stacks(load_site(EXAMPLE)).items():
-        services = yaml.safe_load(stack.files["docker-compose.yml"].content)["services"]
-        published = [port for service in services.values() for port in service.get("ports", ())]
-        declared = built_in()[name].declaration.needs.ports
-        assert [port.partition(":")[2] for port in published] == [str(port) for port in declared]
+@pytest.mark.parametrize(
+    ("ports", "told"),
+    [
+        ("9000:9000/tcp", "publishes 9000/tcp, and needs.ports declares 9000/udp"),
+        ("127.0.0.1:9000:9000/udp", "publishes no port, and needs.ports declares 9000/udp"),
+        ("9000-9009:9000-9009/udp", "can't be read; write such as '9000:80/tcp'"),
+        ("9000", "can't be read"),
+    ],
+)
+def test_the_firewall_goes_by_what_is_published(folder: Folder, ports: str, told: str) -> None:
+    changed = COMPOSE.replace("9000:9000/udp", ports)
+    (folder.stack / "docker-compose.yml").write_text(changed)
+    assert told in folder.refused()

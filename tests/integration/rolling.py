@@ -54,3 +54,10 @@ def server_key(lab: Lab) -> str:
 def keys_on_host(lab: Lab) -> str:
     """The keys that headscale made, by content."""
     return lab.vps.check("sh", "-c", f"sha256sum {HEADSCALE}/data/*.key")
+
+
+def with_memory(lab: Lab, megabytes: int) -> None:
+    """Let the site want another limit for headscale, which replaces it."""
+    values = yaml.safe_load(lab.plan.site_file.read_text())
+    values["stacks"]["headscale"]["memory_mb"] = megabytes
+    lab.plan.site_file.write_text(yaml.safe_dump(values))

@@ -37,7 +37,7 @@ def locked_host(target: Target, doing: str) -> Iterator[Target]:
     """The same for one host on its way to be provisioned."""
     claim = new_claim(doing, flow_run.name or "", target.settings.lease_seconds)
     take_lock(target, claim)
-    with kept(partial(_way_in_later, target), claim):
+    with kept(partial(way_in_later, target), claim):
         yield target._replace(lock_token=claim.token)
 
 
@@ -48,7 +48,7 @@ def take_lock(target: Target, claim: Claim) -> None:
 
 
 @contextmanager
-def _way_in_later(target: Target) -> Iterator[Session]:
+def way_in_later(target: Target) -> Iterator[Session]:
     """As who got in at first; once the run itself has shut root out, as the admin whom it made."""
     with ExitStack() as stack:
         try:

@@ -3,8 +3,11 @@
 import multiprocessing
 import os
 import signal
+import time
 from functools import partial
 from typing import Any
+
+from tests.integration.hosts import LEASE
 
 #: Seconds in which the host takes a change back; the real ones would make the tests wait.
 REVERT = 20
@@ -14,10 +17,15 @@ MOMENTS = ("armed", "changed", "done")
 
 
 def provision(target: Any, moment: str = "never") -> int:
-    """Run the flow on the target's host, in a process of its own; its exit code (-9: killed)."""
+    """Run the flow on the target's host, in a process of its own; its exit code (-9: killed).
+
+    Of a killed one the lease is waited for, or the next could not begin.
+    """
     process = multiprocessing.get_context("spawn").Process(target=_run, args=(target, moment))
     process.start()
     process.join()
+    if process.exitcode == -signal.SIGKILL:
+        time.sleep(LEASE)
     return process.exitcode or 0
 
 
@@ -35,10 +43,12 @@ def _run(target: Any, moment: str) -> None:
     from flows import provision as flow
     from infra.host import guard
     from infra.model.request import ProvisionRequest
+    from tasks import lock
     from tasks.site import OpenSite
 
     for name in ("pin", "observe_host", "change_host", "prove_in_order"):
         setattr(flow, name, getattr(flow, name).fn)
+    lock.take_lock = lock.take_lock.fn
     flow.open_site = lambda _: OpenSite(target.site, target.settings)
     flow.publish_report = lambda *_: None
     revert_soon()

@@ -15,7 +15,6 @@ from infra.host.apply import apply_change
 from infra.host.provision import Target, after, look, way_in
 from infra.model.site import Host
 
-
 #: Seconds for which a run that a test kills keeps its host locked.
 LEASE = 5
 

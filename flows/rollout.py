@@ -10,6 +10,7 @@ from infra.model.request import RolloutRequest, StackName
 from infra.model.stack import Applied, Check, RenderedStack, RolloutPlan, RolloutReport, StackPlan
 from infra.rollout.outlook import mesh_plan, plans, query, wanted_stacks
 from infra.rollout.report import markdown
+from infra.rollout.watch import watches
 from tasks import rollout as steps
 from tasks.lock import locked
 from tasks.report import publish_report
@@ -50,7 +51,9 @@ def carry_out(
     try:
         for name, plan in planned.stacks.items():
             bring(opened, stacks[name], plan, progress)
-        progress.checks += steps.gate_outside(opened, opened.site.stacks.headscale.host)
+        for touched in watches(stacks, planned.stacks):
+            progress.checks.append(steps.watch(opened, touched))
+        progress.checks += steps.gate_outside(opened, tuple(stacks))
     except Exception as error:
         if not progress.touched:
             raise

@@ -7,7 +7,8 @@ import yaml
 from pydantic import ValidationError
 
 from infra.errors import BadInput
-from infra.model.site import Site
+from infra.model.declaration import built_in
+from infra.model.site import Reading, Site
 from infra.site_problems import problems
 
 #: Bytes. A site is a page or two; a larger file is another file.
@@ -22,9 +23,9 @@ def load_site(path: Path) -> Site:
     """
     data = _parsed(path, _read(path))
     try:
-        return Site.model_validate(data)
+        return Site.model_validate(data, context=Reading(built_in()))
     except ValidationError as error:
-        raise BadInput(_listed(path, problems(data, error))) from None
+        raise BadInput(_listed(path, problems(data, error, built_in()))) from None
 
 
 def _listed(path: Path, found: list[str]) -> str:

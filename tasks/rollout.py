@@ -15,8 +15,11 @@ from infra.model.stack import Applied, Check, RenderedStack, StackPlan
 from infra.rollout import apply, files
 from infra.rollout.identity import announce_policy, pin, require_pinned
 from infra.rollout.local_gate import gate_locally, server_key
+from infra.rollout.outlook import wanted_stacks, with_needed
 from infra.rollout.outside_gate import gate_from_outside
 from infra.rollout.pins import record_ids
+from infra.rollout.watch import Watch
+from infra.rollout.watch import watch as watch_on_host
 from tasks.definition import retried_step, step
 from tasks.site import OpenSite, session_of
 
@@ -69,19 +72,27 @@ def start(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> Applied:
 def gate_on_host(opened: OpenSite, stack: RenderedStack) -> tuple[Check, ...]:
     with session_of(opened, stack.host) as session:
         try:
-            return gate_locally(session, stack.name)
+            return gate_locally(session, stack)
         except (GateFailed, StepFailed) as error:
             raise GateFailed(apply.why(session, stack.name, error)) from error
 
 
+@step(name="watch", task_run_name="watch what was started on {wanted.host}")
+def watch(opened: OpenSite, wanted: Watch) -> Check:
+    with session_of(opened, wanted.host) as session:
+        return watch_on_host(session, wanted)
+
+
 @step(name="gate from outside", task_run_name="ask {opened.site.name} from outside")
-def gate_outside(opened: OpenSite, host: str) -> tuple[Check, ...]:
-    """The server must also be the one that is pinned."""
+def gate_outside(opened: OpenSite, names: tuple[str, ...]) -> tuple[Check, ...]:
+    """Also for the stacks that these need. The server must also be the one that is pinned."""
+    stacks = wanted_stacks(opened.site, with_needed(opened.site, names)).values()
+    host = opened.site.stacks.headscale.host
     with session_of(opened, host) as session:
         key = server_key(session)
         require_pinned(load_anchor(opened.settings, opened.site.name), key)
         try:
-            return gate_from_outside(opened.site, key)
+            return gate_from_outside(opened.site, stacks, key)
         except GateFailed as error:
             raise GateFailed(apply.why(session, "caddy", error), error.hint) from error
 

@@ -20,7 +20,7 @@ COMMANDS = {
     "down": "stop the control plane",
     "status": "what of the control plane runs, and what ran last",
     "provision": "bring a host to its desired state: hardened, with Docker",
-    "rollout": "bring headscale and caddy to their desired state",
+    "rollout": "bring the site's stacks to their desired state",
     "backup": "take, verify and store a snapshot of headscale",
     "drill": "prove that a snapshot brings the mesh back",
     "audit": "how the hosts are, item by item, and what to do; changes nothing",
@@ -79,8 +79,8 @@ def _add_options(commands: dict[str, argparse.ArgumentParser]) -> None:
     commands["rollout"].add_argument(
         "--stack",
         action="append",
-        choices=("headscale", "caddy"),
-        help="only this stack (may be repeated; default: both)",
+        metavar="NAME",
+        help="only this stack of the site file (may be repeated; default: all)",
     )
     commands["drill"].add_argument(
         "--snapshot", default="latest", metavar="ID", help="latest, or such as 20261123T120000Z"

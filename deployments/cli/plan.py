@@ -48,11 +48,7 @@ class Seen(NamedTuple):
 def plan_target(target: Target) -> Seen:
     """Connect once, look once, plan."""
     site, host = target.site, target.host
-    stacks = {
-        name: stack
-        for name, stack in wanted_stacks(site, ("headscale", "caddy")).items()
-        if stack.host == host
-    }
+    stacks = {name: stack for name, stack in wanted_stacks(site, ()).items() if stack.host == host}
     images = sorted({image for stack in stacks.values() for image in stack.images})
     with way_in(target) as session:
         seen = observe(session, query(site, host, stacks))

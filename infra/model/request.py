@@ -3,12 +3,15 @@
 These models are the forms in the Prefect UI.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from infra.model.fields import Label
+
 SiteName = Annotated[str, Field(description="The site's domain, as in its site file.")]
-StackName = Literal["headscale", "caddy"]
+#: Which there are is for the site file to say (infra/model/declaration.py).
+StackName = Label
 
 
 class ProvisionRequest(BaseModel):
@@ -19,7 +22,9 @@ class ProvisionRequest(BaseModel):
 class RolloutRequest(BaseModel):
     site: SiteName
     stacks: tuple[StackName, ...] = Field(
-        default=("headscale", "caddy"), description="Which stacks to bring to the wanted state."
+        default=(),
+        description="Which stacks to bring to the wanted state, by their names in the site file; "
+        "none: all of them.",
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from infra.model.base import Model
+from infra.model.declaration import Gate, Reload
 from infra.model.mesh import MeshPlan
 from infra.model.plan import Change, Plan
 from infra.model.request import StackName
@@ -37,6 +38,11 @@ class RenderedStack(Model):
     files: dict[str, RenderedFile] = Field(description="By path below `directory`.")
     containers: dict[str, str] = Field(description="Name → mark of what it is to be started with.")
     container_images: dict[str, str] = Field(description="Name → image.")
+    reload: Reload | None = None
+    interrupts: dict[str, str] = Field(
+        default={}, description="Container → what users notice when it is replaced."
+    )
+    gate: Gate = Field(default=Gate(), description="With this site's addresses in its questions.")
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -64,14 +70,14 @@ class StartStack(Change):
     containers: tuple[str, ...]
 
 
-class ReloadCaddy(Change):
-    """Let Caddy take over its Caddyfile through its admin API: no connection is dropped."""
+class ReloadStack(Change):
+    """Let a running container take over files that it can reload; nothing is made anew."""
 
     kind: Literal["reload"] = "reload"
 
 
 StackChange = Annotated[
-    ShipImage | WriteFile | StartStack | ReloadCaddy, Field(discriminator="kind")
+    ShipImage | WriteFile | StartStack | ReloadStack, Field(discriminator="kind")
 ]
 StackPlan = Plan[StackChange]
 

@@ -1,7 +1,7 @@
 """What has to change on a host so that a stack is as it is wanted. Pure.
 
 image missing or another → ship,  file differs → write,  container differs → start,
-only what Caddy takes over while it runs → reload
+only what a container takes over while it runs → reload
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from infra.model.observation import ContainerState, StackState
 from infra.model.stack import (
     PENDING,
-    ReloadCaddy,
+    ReloadStack,
     RenderedStack,
     ShipImage,
     StackChange,
@@ -18,14 +18,8 @@ from infra.model.stack import (
     WriteFile,
 )
 
-#: What Caddy takes over while it runs.
-RELOADED = ("Caddyfile", "acme_root.pem")
 MODE = 0o644
 MISSING = "is missing"
-INTERRUPTS = {
-    "headscale": "For a second or two Caddy holds new requests; traffic between devices goes on.",
-    "caddy": "Open connections to Caddy break once; clients come back within seconds.",
-}
 
 
 def plan_stack(
@@ -45,7 +39,7 @@ def plan_stack(
     if differing:
         changes += (_start(wanted, differing),)
     elif _must_reload(wanted, state, writes):
-        changes += (_reload(),)
+        changes += (_reload(wanted),)
     elif PENDING in state.files:
         changes += (_start(wanted, {}),)
     return StackPlan(target=f"{wanted.host}.{wanted.name}", changes=changes)
@@ -105,25 +99,24 @@ def _start(wanted: RenderedStack, differing: Mapping[str, str]) -> StartStack:
     return StartStack(
         item=f"{wanted.name}.containers",
         summary=f"start {wanted.name}: {reasons or 'its last rollout was cut off before its gate'}",
-        interrupts=INTERRUPTS[wanted.name] if _is_replaced(wanted.name, differing) else "",
+        interrupts=" ".join(
+            wanted.interrupts[name]
+            for name, reason in differing.items()
+            if reason != MISSING and name in wanted.interrupts
+        ),
         containers=tuple(differing),
     )
 
 
-def _is_replaced(container: str, differing: Mapping[str, str]) -> bool:
-    return differing.get(container, MISSING) != MISSING
-
-
 def _must_reload(wanted: RenderedStack, state: StackState, writes: tuple[WriteFile, ...]) -> bool:
     """Also after a rollout that was cut off: nobody knows whether it still reloaded."""
-    if wanted.name != "caddy":
+    if wanted.reload is None:
         return False
-    return PENDING in state.files or any(write.path in RELOADED for write in writes)
+    return PENDING in state.files or any(write.path in wanted.reload.files for write in writes)
 
 
-def _reload() -> ReloadCaddy:
-    return ReloadCaddy(item="caddy.configuration", summary="let caddy take over its Caddyfile")
-
-
-def _short(digest: str) -> str:
-    return digest[:12]
+def _reload(wanted: RenderedStack) -> ReloadStack:
+    return ReloadStack(
+        item=f"{wanted.name}.configuration",
+        summary=f"let {wanted.name} take over its configuration",
+    )

@@ -8,7 +8,7 @@ from infra.errors import CouldNotRun, GateFailed, StepFailed
 from infra.images.ship import ship_images
 from infra.model.stack import (
     Check,
-    ReloadCaddy,
+    ReloadStack,
     RenderedStack,
     ShipImage,
     StackPlan,
@@ -51,11 +51,11 @@ def write(session: Session, stack: RenderedStack, plan: StackPlan) -> None:
 
 
 def start(session: Session, stack: RenderedStack, plan: StackPlan) -> None:
-    """Start what differs, or let Caddy take over its file; nothing when neither is planned."""
+    """Start what differs, or let it take over its files; nothing when neither is planned."""
     if any(isinstance(c, StartStack) for c in plan.changes):
         compose.start(session, stack)
-    elif any(isinstance(c, ReloadCaddy) for c in plan.changes):
-        compose.reload_caddy(session)
+    elif any(isinstance(c, ReloadStack) for c in plan.changes):
+        compose.reload_stack(session, stack)
 
 
 def put_back(session: Session, stack: RenderedStack) -> tuple[Check, ...]:
@@ -68,9 +68,8 @@ def put_back(session: Session, stack: RenderedStack) -> tuple[Check, ...]:
         files.finish(session, stack)
         return ()
     compose.start(session, stack)
-    if stack.name == "caddy":
-        compose.reload_caddy(session)
-    checks = gate_locally(session, stack.name)
+    compose.reload_stack(session, stack)
+    checks = gate_locally(session, stack)
     files.finish(session, stack)
     return checks
 

@@ -3,6 +3,7 @@
 import shlex
 
 from infra.access.session import Session
+from infra.model.declaration import Reload
 from infra.model.stack import RenderedStack
 from infra.rollout.render import COMPOSE
 from infra.text import printable
@@ -24,9 +25,8 @@ def down(stack: RenderedStack) -> str:
     return _compose(stack, "down")
 
 
-def reload() -> str:
-    """Caddy takes over its file through its own admin API; forced: the root beside it counts."""
-    return "docker exec caddy caddy reload --force --config /etc/caddy/Caddyfile"
+def reload(how: Reload) -> str:
+    return shlex.join(("docker", "exec", how.container, *how.command))
 
 
 def logs(container: str) -> str:
@@ -41,8 +41,10 @@ def take_down(session: Session, stack: RenderedStack) -> None:
     session.check(f"stop {stack.name}", session.as_root(down(stack)), timeout=START_SECONDS)
 
 
-def reload_caddy(session: Session) -> None:
-    session.check("reload caddy", session.as_root(reload()))
+def reload_stack(session: Session, stack: RenderedStack) -> None:
+    """Let it take over its files; nothing for a stack that can't."""
+    if stack.reload:
+        session.check(f"reload {stack.name}", session.as_root(reload(stack.reload)))
 
 
 def last_log_lines(session: Session, container: str) -> str:

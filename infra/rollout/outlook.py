@@ -20,7 +20,16 @@ Stacks = Mapping[StackName, RenderedStack]
 
 
 def wanted_stacks(site: Site, names: Iterable[StackName]) -> dict[StackName, RenderedStack]:
-    """The named stacks as they should be, in rollout order. BadInput when a root can't be read."""
+    """The named stacks, or all, as they should be, in rollout order.
+
+    Raises BadInput for a name that is none, a root that can't be read, and like `render_stacks`.
+    """
+    wanted = set(names) or set(site.stacks.named)
+    if unknown := sorted(wanted - site.stacks.named.keys()):
+        raise BadInput(
+            f"The site file names no stack {', '.join(unknown)}.",
+            f"It names: {', '.join(site.stacks.named)}.",
+        )
     root = site.stacks.caddy.acme_root
     try:
         root_pem = Path(root).read_bytes() if root else None
@@ -30,8 +39,15 @@ def wanted_stacks(site: Site, names: Iterable[StackName]) -> dict[StackName, Ren
             "Leave it out, but for an ACME server of your own.",
         ) from None
     rendered = render_stacks(site, root_pem)
-    wanted = set(names)
     return {name: stack for name, stack in rendered.items() if name in wanted}
+
+
+def with_needed(site: Site, names: Iterable[StackName]) -> set[StackName]:
+    """These stacks, and those that they need."""
+    found = set(names)
+    for name in names:
+        found |= with_needed(site, site.declared[name].declaration.needs.stacks)
+    return found
 
 
 def query(site: Site, host: str, stacks: Stacks) -> ObserveRequest:

@@ -35,7 +35,9 @@ def test_a_gate_that_is_red_from_outside_puts_all_back_the_last_first(
     monkeypatch.setattr(
         rollout,
         "steps",
-        SimpleNamespace(**steps, gate_on_host=step("gate", ()), gate_outside=red),
+        SimpleNamespace(
+            **steps, gate_on_host=step("gate", ()), watch=step("watch"), gate_outside=red
+        ),
     )
     monkeypatch.setattr(rollout, "plan_all", planned)
     monkeypatch.setattr(rollout, "locked", lambda opened, *_: nullcontext(opened))
@@ -49,7 +51,7 @@ def test_a_gate_that_is_red_from_outside_puts_all_back_the_last_first(
         for stack in ("headscale", "caddy")
         for name in ("write_files", "start", "gate")
     ]
-    assert done == [*brought, "put_back caddy", "put_back headscale"]
+    assert done == [*brought, "watch", "put_back caddy", "put_back headscale"]
 
 
 def planned(_opened: Any, stacks: Any) -> RolloutPlan:

@@ -102,13 +102,14 @@ def test_a_running_configuration_that_is_not_the_files_turns_the_gate_red(
     mesh: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_gate, "PATIENCE", 2)
+    caddy = wanted_stacks(mesh.site, ("caddy",))["caddy"]
     with connect(admin_login(mesh.settings, mesh.site, "vps")) as session:
-        gate_locally(session, "caddy")
+        gate_locally(session, caddy)
         drift(mesh)
         with pytest.raises(GateFailed, match="another configuration"):
-            gate_locally(session, "caddy")
-        compose.reload_caddy(session)
-        gate_locally(session, "caddy")
+            gate_locally(session, caddy)
+        compose.reload_stack(session, caddy)
+        gate_locally(session, caddy)
 
 
 def drift(lab: Lab) -> None:

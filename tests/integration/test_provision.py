@@ -414,7 +414,7 @@ def test_a_first_rollout_that_turns_red_is_taken_down_with_its_files(provisioned
         apply.write(session, stack, plan)
         apply.start(session, stack, plan)
         with pytest.raises(GateFailed) as red:
-            gate_locally(session, "headscale")
+            gate_locally(session, stack)
         assert "getting DERPMap" in apply.why(session, "headscale", red.value)
 
         assert apply.put_back(session, stack) == ()

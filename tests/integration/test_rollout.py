@@ -102,7 +102,7 @@ def test_a_red_gate_from_outside_shows_what_caddy_said_last(
     nobody = mesh.site.network.model_copy(update={"resolver": IPv4Address("127.0.0.9")})
     elsewhere = OpenSite(mesh.site.model_copy(update={"network": nobody}), mesh.settings)
     with pytest.raises(GateFailed) as red:
-        gate_outside.fn(elsewhere, "vps")
+        gate_outside.fn(elsewhere, ("headscale", "caddy"))
     assert "The DNS server 127.0.0.9 does not answer" in red.value.message
     said = red.value.message.partition("The last log lines of caddy:\n")[2]
     assert '"level"' in said

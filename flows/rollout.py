@@ -12,6 +12,7 @@ from infra.rollout.outlook import mesh_plan, plans, query, retired, wanted_stack
 from infra.rollout.report import markdown
 from infra.rollout.watch import watches
 from tasks import rollout as steps
+from tasks.lock import locked
 from tasks.report import publish_report
 from tasks.site import OpenSite, open_site
 
@@ -32,7 +33,11 @@ def rollout(request: RolloutRequest) -> RolloutReport:
     """Bring the stacks to the state that lies in infra/docker, and what the mesh needs besides."""
     opened = open_site(request.site)
     stacks = wanted_stacks(opened.site, request.stacks)
-    return carry_out(opened, stacks, plan_all(opened, stacks))
+    planned = plan_all(opened, stacks)
+    if planned.empty:
+        return carry_out(opened, stacks, planned)
+    with locked(opened, hosts_of(stacks), f"rollout of {', '.join(stacks)}") as held:
+        return carry_out(held, stacks, plan_all(held, stacks))
 
 
 def carry_out(
@@ -65,7 +70,7 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Rollou
     planned: dict[StackName, StackPlan] = {}
     mesh = None
     gone: dict[str, tuple[StackPlan, ...]] = {}
-    for host in dict.fromkeys(stack.host for stack in stacks.values()):
+    for host in hosts_of(stacks):
         here = {name: stack for name, stack in stacks.items() if stack.host == host}
         seen = steps.observe_stacks(opened, host, query(opened.site, host, here))
         planned |= plans(here, ids, seen)
@@ -74,6 +79,10 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Rollou
         if "headscale" in here:
             mesh = mesh_plan(opened.settings, opened.site, seen)
     return RolloutPlan(stacks=planned, mesh=mesh, retired=gone)
+
+
+def hosts_of(stacks: dict[StackName, RenderedStack]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(stack.host for stack in stacks.values()))
 
 
 def bring(opened: OpenSite, stack: RenderedStack, plan: StackPlan, progress: Progress) -> None:

@@ -6,6 +6,8 @@ MeshkeeperError
 │   ├── Unreachable         no SSH or HTTPS connection to a host
 │   ├── LoginRefused        a host does not accept our key: a second try only gets us banned
 │   ├── HostKeyMismatch     a host showed another key than the pinned one
+│   ├── HostLocked          another run is at work on a host: nothing was touched there
+│   ├── LockLost            the host's lock is no longer this run's: it changes nothing more
 │   ├── ToolMissing         a program on the control machine is missing or too old
 │   ├── DockerUnavailable   no Docker engine answers on the control machine
 │   ├── ImageUnavailable    an image can be neither pulled nor built
@@ -55,6 +57,14 @@ class LoginRefused(CouldNotRun):
 
 
 class HostKeyMismatch(CouldNotRun):
+    pass
+
+
+class HostLocked(CouldNotRun):
+    pass
+
+
+class LockLost(CouldNotRun):
     pass
 
 

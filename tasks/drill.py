@@ -24,7 +24,7 @@ def restore_snapshot(opened: OpenSite, wanted: str, folder: Path) -> Restored:
     Raises CouldNotRun when there is none, or the repository can't be opened; BackupFailed when
     what comes out is no snapshot.
     """
-    site, settings = opened
+    site, settings = opened.site, opened.settings
     repository = site_repository(settings, site)
     try:
         stored = find(repository, site.name, wanted)
@@ -38,7 +38,7 @@ def restore_snapshot(opened: OpenSite, wanted: str, folder: Path) -> Restored:
 
 def case_of(opened: OpenSite, restored: Restored, world_id: str) -> Case:
     """What the proofs are given: the restored snapshot, and what we know without it."""
-    site, settings = opened
+    site, settings = opened.site, opened.settings
     return Case(
         site=site,
         restored=restored,

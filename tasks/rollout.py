@@ -3,8 +3,6 @@
 import time
 
 from infra.access.anchor import load_anchor
-from infra.access.login import admin_login
-from infra.access.ssh import connect
 from infra.errors import GateFailed, StepFailed
 from infra.host.observe import observe
 from infra.images.ensure import ensure_images
@@ -23,7 +21,7 @@ from infra.rollout.pins import record_ids
 from infra.rollout.watch import Watch
 from infra.rollout.watch import watch as watch_on_host
 from tasks.definition import retried_step, step
-from tasks.site import OpenSite
+from tasks.site import OpenSite, session_of
 
 
 @step(name="have the images", task_run_name="have the images ready on this machine")
@@ -37,14 +35,14 @@ def have_images(opened: OpenSite, names: tuple[str, ...]) -> dict[str, str]:
 
 @retried_step(name="observe", task_run_name="observe {host}")
 def observe_stacks(opened: OpenSite, host: str, request: ObserveRequest) -> Observation:
-    with connect(admin_login(opened.settings, opened.site, host)) as session:
+    with session_of(opened, host) as session:
         return observe(session, request)
 
 
 @retried_step(name="send images", task_run_name="send images of {stack.name} to {stack.host}")
 def send_images(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> Applied:
     began = time.monotonic()
-    with connect(admin_login(opened.settings, opened.site, stack.host)) as session:
+    with session_of(opened, stack.host) as session:
         apply.send_images(session, plan)
     return _applied(stack, "images", plan, began)
 
@@ -54,7 +52,7 @@ def write_files(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> Appl
     began = time.monotonic()
     if stack.name == "headscale":
         announce_policy(opened.settings, opened.site, stack)
-    with connect(admin_login(opened.settings, opened.site, stack.host)) as session:
+    with session_of(opened, stack.host) as session:
         apply.write(session, stack, plan)
     return _applied(stack, "files", plan, began)
 
@@ -62,7 +60,7 @@ def write_files(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> Appl
 @step(name="start", task_run_name="start {stack.name} on {stack.host}")
 def start(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> Applied:
     began = time.monotonic()
-    with connect(admin_login(opened.settings, opened.site, stack.host)) as session:
+    with session_of(opened, stack.host) as session:
         try:
             apply.start(session, stack, plan)
         except StepFailed as error:
@@ -72,7 +70,7 @@ def start(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> Applied:
 
 @step(name="gate", task_run_name="ask {stack.name} on {stack.host} itself")
 def gate_on_host(opened: OpenSite, stack: RenderedStack) -> tuple[Check, ...]:
-    with connect(admin_login(opened.settings, opened.site, stack.host)) as session:
+    with session_of(opened, stack.host) as session:
         try:
             return gate_locally(session, stack)
         except (GateFailed, StepFailed) as error:
@@ -81,7 +79,7 @@ def gate_on_host(opened: OpenSite, stack: RenderedStack) -> tuple[Check, ...]:
 
 @step(name="watch", task_run_name="watch what was started on {wanted.host}")
 def watch(opened: OpenSite, wanted: Watch) -> Check:
-    with connect(admin_login(opened.settings, opened.site, wanted.host)) as session:
+    with session_of(opened, wanted.host) as session:
         return watch_on_host(session, wanted)
 
 
@@ -90,7 +88,7 @@ def gate_outside(opened: OpenSite, names: tuple[str, ...]) -> tuple[Check, ...]:
     """Also for the stacks that these need. The server must also be the one that is pinned."""
     stacks = wanted_stacks(opened.site, with_needed(opened.site, names)).values()
     host = opened.site.stacks.headscale.host
-    with connect(admin_login(opened.settings, opened.site, host)) as session:
+    with session_of(opened, host) as session:
         key = server_key(session)
         require_pinned(load_anchor(opened.settings, opened.site.name), key)
         try:
@@ -102,7 +100,7 @@ def gate_outside(opened: OpenSite, names: tuple[str, ...]) -> tuple[Check, ...]:
 @retried_step(name="take down", task_run_name="take down {plan.target}")
 def take_down(opened: OpenSite, host: str, plan: StackPlan) -> list[Applied]:
     began, done = time.monotonic(), []
-    with connect(admin_login(opened.settings, opened.site, host)) as session:
+    with session_of(opened, host) as session:
         for change in plan.changes:
             if isinstance(change, TakeDown):
                 compose.take_down_project(session, change.project)
@@ -113,31 +111,31 @@ def take_down(opened: OpenSite, host: str, plan: StackPlan) -> list[Applied]:
 
 @step(name="put back", task_run_name="put {stack.name} on {stack.host} back")
 def put_back(opened: OpenSite, stack: RenderedStack) -> tuple[Check, ...]:
-    with connect(admin_login(opened.settings, opened.site, stack.host)) as session:
+    with session_of(opened, stack.host) as session:
         return apply.put_back(session, stack)
 
 
 @retried_step(name="finish", task_run_name="commit {stack.name} on {stack.host}")
 def finish(opened: OpenSite, stack: RenderedStack) -> None:
-    with connect(admin_login(opened.settings, opened.site, stack.host)) as session:
+    with session_of(opened, stack.host) as session:
         files.finish(session, stack)
 
 
 @retried_step(name="users", task_run_name="create users on {host}")
 def create_users(opened: OpenSite, host: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    with connect(admin_login(opened.settings, opened.site, host)) as session:
+    with session_of(opened, host) as session:
         return create_missing_users(session, names)
 
 
 @step(name="pin the identity", task_run_name="pin the identity of {headscale.name} in the anchor")
 def pin_identity(opened: OpenSite, headscale: RenderedStack) -> Anchor:
-    with connect(admin_login(opened.settings, opened.site, headscale.host)) as session:
+    with session_of(opened, headscale.host) as session:
         return pin(opened.settings, opened.site, server_key(session), headscale)
 
 
 @step(name="enrol the canary", task_run_name="enrol the canary of {opened.site.name}")
 def enrol(opened: OpenSite, host: str) -> Canary:
-    with connect(admin_login(opened.settings, opened.site, host)) as session:
+    with session_of(opened, host) as session:
         return enrol_canary(opened.site, opened.settings, session)
 
 

@@ -15,6 +15,7 @@ WITH_A_MESH = (
     "test_main_job",
     "test_own_stack",
     "test_rollout",
+    "test_rollout_faults",
 )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from deployments.bench.bare import Bare
 from deployments.bench.host import distances, provisioning
+from deployments.bench.rollout import rolling_out
 from deployments.bench.steps import backup_once
 from deployments.bench.timing import in_turn
 from deployments.lab.command import meshkeeper
@@ -108,7 +109,13 @@ def _plan_of(site_file: Path) -> None:
     )  # fmt: skip
 
 
-FIGURES = {"provision": provisioning, "plan": plan, "backup": backup, "drill": drill}
+FIGURES = {
+    "provision": provisioning,
+    "plan": plan,
+    "rollout": rolling_out,
+    "backup": backup,
+    "drill": drill,
+}
 
 
 if __name__ == "__main__":

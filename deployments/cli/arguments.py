@@ -24,6 +24,7 @@ COMMANDS = {
     "backup": "take, verify and store a snapshot of headscale",
     "drill": "prove that a snapshot brings the mesh back",
     "audit": "how the hosts are, item by item, and what to do; changes nothing",
+    "unlock": "take a host's lock away from the run that holds it, once you know that it is dead",
     "device-key": "make a key that lets one new device join the mesh",
 }
 
@@ -70,9 +71,11 @@ def _add_options(commands: dict[str, argparse.ArgumentParser]) -> None:
     commands["up"].add_argument(
         "--install", action="store_true", help="also start it at boot, by a systemd user unit"
     )
-    commands["provision"].add_argument(
-        "--host", help="the host's name in the site file (default: its only one)"
-    )
+    for name in ("provision", "unlock"):
+        commands[name].add_argument(
+            "--host", help="the host's name in the site file (default: its only one)"
+        )
+    commands["unlock"].add_argument("--yes", action="store_true", help="do not ask")
     commands["rollout"].add_argument(
         "--stack",
         action="append",

@@ -93,7 +93,7 @@ def exit_code(state: Json) -> int:
 def _request(site: Site, arguments: Namespace) -> dict[str, Any]:
     request: dict[str, Any] = {"site": site.name}
     if arguments.command == "provision":
-        request["host"] = arguments.host or _only_host(site)
+        request["host"] = arguments.host or only_host(site)
     if arguments.command == "rollout" and arguments.stack:
         request["stacks"] = arguments.stack
     if arguments.command == "drill":
@@ -114,7 +114,7 @@ def _validated(model: type[BaseModel], request: dict[str, Any]) -> dict[str, Any
         ) from None
 
 
-def _only_host(site: Site) -> str:
+def only_host(site: Site) -> str:
     """Raises BadInput where there are several."""
     if len(site.hosts) > 1:
         raise BadInput(

@@ -24,6 +24,7 @@ MODULES = {
     "drill": "flow",
     "audit": "flow",
     "device-key": "device_key",
+    "unlock": "unlock",
 }
 
 

@@ -1,8 +1,6 @@
 """Rolling out other wishes than the site's: a change of the site file, and its undoing."""
 
 import json
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,13 +11,6 @@ from deployments.lab.boot import Lab
 from deployments.lab.command import ask_meshkeeper
 
 HEADSCALE = "/home/linuxuser/docker/vps/networking/headscale"
-POLLS, STOP = "/tmp/polls", "/tmp/polls-stop"
-#: Each line: status and seconds of one request; three a second or more.
-POLL = """rm -f {polls} {stop}
-while [ ! -e {stop} ]; do
-    curl -s -o /dev/null -m 20 -w '%{{http_code}} %{{time_total}}\\n' {url} >> {polls}
-    sleep 0.05
-done"""
 Edit = Callable[[dict[str, Any]], object]
 
 
@@ -65,25 +56,8 @@ def keys_on_host(lab: Lab) -> str:
     return lab.vps.check("sh", "-c", f"sha256sum {HEADSCALE}/data/*.key")
 
 
-@contextmanager
-def polled(lab: Lab, url: str) -> Iterator[list[tuple[str, float]]]:
-    """Steady requests from the observer meanwhile; afterwards status and seconds of each."""
-    script = POLL.format(url=url, polls=POLLS, stop=STOP)
-    polling = threading.Thread(
-        target=lab.observer.run, args=("sh", "-c", script), kwargs={"timeout": 300}
-    )
-    answers: list[tuple[str, float]] = []
-    polling.start()
-    try:
-        yield answers
-    finally:
-        lab.observer.check("touch", STOP)
-        polling.join()
-    for line in lab.observer.check("cat", POLLS).splitlines():
-        status, seconds = line.split()
-        answers.append((status, float(seconds)))
-
-
-def failed(answers: list[tuple[str, float]]) -> Counter[str]:
-    """Requests that were not answered 200, by status (000: no answer)."""
-    return Counter(status for status, _ in answers if status != "200")
+def with_memory(lab: Lab, megabytes: int) -> None:
+    """Let the site want another limit for headscale, which replaces it."""
+    values = yaml.safe_load(lab.plan.site_file.read_text())
+    values["stacks"]["headscale"]["memory_mb"] = megabytes
+    lab.plan.site_file.write_text(yaml.safe_dump(values))

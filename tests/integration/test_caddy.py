@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from deployments.lab.boot import Lab
+from deployments.lab.witnesses import device, requests
 from infra.access.login import admin_login
 from infra.access.ssh import connect
 from infra.errors import GateFailed
 from infra.rollout import compose, local_gate
 from infra.rollout.local_gate import gate_locally
 from infra.rollout.outlook import wanted_stacks
-from tests.integration.rolling import failed, keys_on_host, kinds, polled, roll_out, site_changed
+from tests.integration.rolling import keys_on_host, kinds, roll_out, site_changed
 
 ADMIN = "http://localhost:2019"
 
@@ -69,26 +70,32 @@ def test_the_admin_api_answers_inside_only(mesh: Lab) -> None:
     assert mesh.vps.run("curl", "-sS", "-m", "5", f"{ADMIN}/config/").status != 0
 
 
-def test_a_reload_drops_no_request(mesh: Lab) -> None:
+def test_a_reload_drops_no_request_and_no_stream(mesh: Lab) -> None:
     def edit(values: dict[str, Any]) -> None:
         values["stacks"]["caddy"]["email"] = f"admin@{mesh.site.domain}"
 
-    with polled(mesh, f"{mesh.site.server_url}/health") as answers, site_changed(mesh, edit):
+    health = f"{mesh.site.server_url}/health"
+    with requests(mesh, health) as asked, device(mesh) as client, site_changed(mesh, edit):
         assert kinds(roll_out(mesh)) == ["caddy.write", "caddy.reload"]
-    assert len(answers) > 20
-    assert failed(answers) == {}
+    assert len(asked.answers) > 20
+    assert asked.failed == {}
+    assert client.streams_before
+    assert client.broken_streams == frozenset()
+    assert (client.lost, set(client.states)) == (0, {"Running"})
 
 
-def test_requests_wait_while_headscale_is_replaced_and_its_keys_stay(mesh: Lab) -> None:
+def test_nobody_notices_that_headscale_is_replaced_and_its_keys_stay(mesh: Lab) -> None:
     def edit(values: dict[str, Any]) -> None:
         values["stacks"]["headscale"]["memory_mb"] = 240
 
     keys = keys_on_host(mesh)
-    with polled(mesh, f"{mesh.site.server_url}/health") as answers, site_changed(mesh, edit):
+    health = f"{mesh.site.server_url}/health"
+    with requests(mesh, health) as asked, device(mesh) as client, site_changed(mesh, edit):
         assert "headscale.start" in kinds(roll_out(mesh))
         assert keys_on_host(mesh) == keys
-    assert len(answers) > 20
-    assert failed(answers) == {}
+    assert len(asked.answers) > 20
+    assert asked.failed == {}
+    assert set(client.states) == {"Running"}
 
 
 def test_a_running_configuration_that_is_not_the_files_turns_the_gate_red(

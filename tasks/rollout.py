@@ -15,7 +15,7 @@ from infra.model.stack import Applied, Check, RenderedStack, StackPlan, TakeDown
 from infra.rollout import apply, compose, files
 from infra.rollout.identity import announce_policy, pin, require_pinned
 from infra.rollout.local_gate import gate_locally, server_key
-from infra.rollout.outlook import wanted_stacks, with_needed
+from infra.rollout.outlook import front, wanted_stacks, with_needed
 from infra.rollout.outside_gate import gate_from_outside
 from infra.rollout.pins import record_ids
 from infra.rollout.watch import Watch
@@ -94,7 +94,7 @@ def gate_outside(opened: OpenSite, names: tuple[str, ...]) -> tuple[Check, ...]:
         try:
             return gate_from_outside(opened.site, stacks, key)
         except GateFailed as error:
-            raise GateFailed(apply.why(session, "caddy", error), error.hint) from error
+            raise GateFailed(apply.why(session, front(opened.site), error), error.hint) from error
 
 
 @retried_step(name="take down", task_run_name="take down {plan.target}")

@@ -51,6 +51,11 @@ def with_needed(site: Site, names: Iterable[StackName]) -> set[StackName]:
     return found
 
 
+def front(site: Site) -> StackName:
+    """The stack through which the world comes in."""
+    return next(name for name in site.stacks.named if site.declared[name].declaration.routes_web)
+
+
 def query(site: Site, host: str, stacks: Stacks) -> ObserveRequest:
     """What to ask a host, so that its own plan and those of its stacks can be made."""
     here = [stack for stack in stacks.values() if stack.host == host]

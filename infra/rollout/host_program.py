@@ -359,9 +359,12 @@ def restore_data(request: Request, release: Path) -> str | None:
 
 
 def mend_data(request: Request) -> None:
-    """End what was killed while it exchanged the data: those from before are the right ones."""
+    """End what was killed while it exchanged the data: those from before are the right ones.
+
+    Where the release's own server runs it has gone on with what lies there: nobody takes that away.
+    """
     left = unfinished(request)
-    if left and (left[-1] / EXCHANGING).exists():
+    if left and (left[-1] / EXCHANGING).exists() and not served_by(request, left[-1]):
         restore_data(request, left[-1])
 
 

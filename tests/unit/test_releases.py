@@ -305,6 +305,21 @@ def test_going_back_that_was_killed_does_not_leave_old_data_to_the_next_rollout(
     assert host.database == "present"
 
 
+def test_going_back_that_was_killed_after_its_start_keeps_what_it_has_served_since(
+    host: Host,
+) -> None:
+    host.roll_out("one", "sha256:a")
+    host.roll_out("two", "sha256:b")
+    first, second = (release.name for release in host.releases)
+    host.images["headscale:0"] = "sha256:a"
+    host.ask("prepare", release=first, snapshot=True)
+    host.ask("exchange", data_of=second)
+    host.running = "sha256:a"
+    host.write_data("a device that joined since")  # killed after that
+    host.ask("prepare", "three", snapshot=True)
+    assert host.database == "a device that joined since"
+
+
 def test_a_release_whose_image_is_gone_is_refused_before_anything_is_touched(host: Host) -> None:
     host.roll_out("one", "sha256:a")
     host.roll_out("two", "sha256:b")

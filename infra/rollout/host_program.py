@@ -373,8 +373,12 @@ def exchange_data(request: Request, archive: Path) -> None:
     stop(request)
     folder, new, failed = data(request), beside_data(request, "new"), beside_data(request, "failed")
     shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(mode=0o700)  # before there is a key in it
     shutil.copytree(
-        folder if folder.exists() else failed, new, ignore=shutil.ignore_patterns(f"{DATABASE}*")
+        folder if folder.exists() else failed,
+        new,
+        ignore=shutil.ignore_patterns(f"{DATABASE}*"),
+        dirs_exist_ok=True,
     )
     with tarfile.open(archive) as tar:
         for name in DATA_FILES:

@@ -1,5 +1,6 @@
 """Releases on the host: what goes back together, and what is left of a run that was killed."""
 
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,25 @@ def test_a_red_migration_brings_files_image_and_data_back(host: Host) -> None:
     assert host.images["headscale:1"] == "sha256:a"
     assert not (host.data / "db.sqlite-wal").exists()
     assert (host.stack / "data.failed/db.sqlite").read_text() == "data of sha256:b"
+
+
+def test_data_are_never_open_to_others_while_they_are_put_back(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.roll_out("one", "sha256:a")
+    host.roll_out("two", "sha256:b", passes=False)
+    seen: list[int] = []
+    copied = host_program.shutil.copytree
+
+    def looked_at(source: Path, target: Path, **named: Any) -> Any:
+        seen.append(stat.S_IMODE(target.stat().st_mode))
+        return copied(source, target, **named)
+
+    monkeypatch.setattr(host_program.shutil, "copytree", looked_at)
+    host.ask("restore")
+    assert seen == [0o700]
+    assert stat.S_IMODE(host.data.stat().st_mode) == 0o700
+    assert stat.S_IMODE((host.data / "noise_private.key").stat().st_mode) == 0o600
 
 
 def test_failed_data_go_with_the_next_success(host: Host) -> None:

@@ -7,7 +7,15 @@ from flows.definition import site_flow
 from infra.errors import GateFailed, MeshkeeperError
 from infra.model.mesh import MeshPlan
 from infra.model.request import RolloutRequest, StackName
-from infra.model.stack import Applied, Check, RenderedStack, RolloutPlan, RolloutReport, StackPlan
+from infra.model.stack import (
+    Applied,
+    Check,
+    PutBack,
+    RenderedStack,
+    RolloutPlan,
+    RolloutReport,
+    StackPlan,
+)
 from infra.rollout.outlook import mesh_plan, plans, query, wanted_stacks
 from infra.rollout.report import markdown
 from infra.rollout.watch import watches
@@ -28,6 +36,14 @@ class Progress:
     checks: list[Check] = field(default_factory=list)
 
 
+@dataclass
+class Back:
+    """How the way back ended, as sentences."""
+
+    problems: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+
 @site_flow(name="rollout", run_name="roll out {request.site}")
 def rollout(request: RolloutRequest) -> RolloutReport:
     """Bring the stacks to the state that lies in infra/docker, and what the mesh needs besides."""
@@ -44,10 +60,7 @@ def carry_out(
     opened: OpenSite, stacks: dict[StackName, RenderedStack], planned: RolloutPlan
 ) -> RolloutReport:
     """What is planned, and nothing else; all of it comes back when a gate is red."""
-    progress = Progress()
-    for name, plan in planned.stacks.items():
-        if any(change.kind == "ship" for change in plan.changes):
-            progress.applied.append(steps.send_images(opened, stacks[name], plan))
+    progress = Progress(applied=sent(opened, stacks, planned))
     try:
         for name, plan in planned.stacks.items():
             bring(opened, stacks[name], plan, progress)
@@ -57,10 +70,26 @@ def carry_out(
     except Exception as error:
         if not progress.touched:
             raise
-        raise GateFailed(*told(error, all_back(opened, progress))) from error
+        failed = GateFailed(*told(error, all_back(opened, progress)))
+        tell_failure(opened, planned, progress, failed)
+        raise failed from error
     for stack in progress.touched:
         steps.finish(opened, stack)
     return complete(opened, stacks, planned, progress)
+
+
+def sent(
+    opened: OpenSite, stacks: dict[StackName, RenderedStack], planned: RolloutPlan
+) -> list[Applied]:
+    """The images that the hosts lack, once it is known that there is room for all."""
+    for name, plan in planned.stacks.items():
+        if not plan.empty:
+            steps.have_room(opened, stacks[name], plan)
+    return [
+        steps.send_images(opened, stacks[name], plan)
+        for name, plan in planned.stacks.items()
+        if any(change.kind == "ship" for change in plan.changes)
+    ]
 
 
 def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> RolloutPlan:
@@ -94,26 +123,52 @@ def bring(opened: OpenSite, stack: RenderedStack, plan: StackPlan, progress: Pro
     progress.checks += steps.gate_on_host(opened, stack)
 
 
-def all_back(opened: OpenSite, progress: Progress) -> list[str]:
-    """Put what was touched back, last first; what could not be put back, as sentences."""
-    problems = []
+def all_back(opened: OpenSite, progress: Progress) -> Back:
+    """Put what was touched back, last first."""
+    back = Back()
     for stack in reversed(progress.touched):
         try:
-            steps.put_back(opened, stack)
+            put_back = steps.put_back(opened, stack)
         except Exception as error:  # noqa: BLE001 - the others are put back all the same
-            problems.append(
+            back.problems.append(
                 f"{stack.name} could not be put back: {error} The next rollout finds and ends what is unfinished."
             )
-    return problems
+        else:
+            back.lost += lost_since(stack, put_back)
+    return back
 
 
-def told(error: Exception, problems: list[str]) -> tuple[str, str]:
+def lost_since(stack: RenderedStack, put_back: PutBack) -> list[str]:
+    if put_back.data_of is None:
+        return []
+    return [
+        f"The data of {stack.name} are back as well, as of {put_back.data_of}: what came after that "
+        "moment is lost, so a device that joined in between has to log in again."
+    ]
+
+
+def told(error: Exception, done: Back) -> tuple[str, str]:
     """Message and hint of a rollout that failed."""
-    back = "\n".join(problems) or "Files and images are back as they were before."
+    whole = [] if done.problems else ["Files and images are back as they were before."]
+    back = "\n".join([*done.problems, *whole, *done.lost])
     if isinstance(error, MeshkeeperError):
         return f"{error.message}\n{back}", error.hint
     log.error("The rollout broke", exc_info=error)
     return f"The rollout itself broke ({type(error).__name__}); its log tells where.\n{back}", ""
+
+
+def tell_failure(
+    opened: OpenSite, planned: RolloutPlan, progress: Progress, failed: GateFailed
+) -> None:
+    """The report of a rollout that was put back: the plan, what was done of it, and the reason."""
+    report = RolloutReport(
+        site=opened.site.name,
+        plan=planned,
+        applied=tuple(progress.applied),
+        checks=tuple(progress.checks),
+        failure=str(failed),
+    )
+    publish_report("rollout", markdown(report), report)
 
 
 def complete(

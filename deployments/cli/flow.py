@@ -18,6 +18,7 @@ from infra.model.request import (
     BackupRequest,
     DrillRequest,
     ProvisionRequest,
+    RollbackRequest,
     RolloutRequest,
 )
 from infra.model.site import Site
@@ -41,6 +42,7 @@ class FlowCommand(NamedTuple):
 FLOWS = {
     "provision": FlowCommand("provision/provision", "flows.provision.provision", ProvisionRequest),
     "rollout": FlowCommand("rollout/rollout", "flows.rollout.rollout", RolloutRequest),
+    "rollback": FlowCommand("rollback/rollback", "flows.rollback.rollback", RollbackRequest),
     "backup": FlowCommand(
         "headscale-backup/hourly", "flows.backup.headscale_backup", BackupRequest
     ),
@@ -61,11 +63,16 @@ def run(arguments: Namespace) -> Answer:
     settings = load_settings(arguments.site)
     site = load_site(settings.site)
     flow = FLOWS[arguments.command]
-    request = _validated(flow.request, _request(site, arguments))
+    request = validated(flow.request, _request(site, arguments))
     if arguments.command == "provision" and not arguments.json and sys.stdin.isatty():
         from deployments.cli.trust import ask_about_host_keys
 
         ask_about_host_keys(settings, site, request["host"])
+    return started(settings, flow, request)
+
+
+def started(settings: Settings, flow: FlowCommand, request: dict[str, Any]) -> Answer:
+    """Run a flow, through the control plane where one runs, and tell how it ended."""
     if control_plane.answers(settings):
         ended = _in_control_plane(settings, flow, request)
     elif control_plane.status(settings).server:
@@ -101,7 +108,7 @@ def _request(site: Site, arguments: Namespace) -> dict[str, Any]:
     return request
 
 
-def _validated(model: type[BaseModel], request: dict[str, Any]) -> dict[str, Any]:
+def validated(model: type[BaseModel], request: dict[str, Any]) -> dict[str, Any]:
     """Raises BadInput with what may be written instead."""
     try:
         return model.model_validate(request).model_dump(mode="json")

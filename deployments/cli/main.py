@@ -20,6 +20,7 @@ MODULES = {
     "status": "control",
     "provision": "flow",
     "rollout": "flow",
+    "rollback": "rollback",
     "backup": "flow",
     "drill": "flow",
     "audit": "flow",

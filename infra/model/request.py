@@ -28,6 +28,22 @@ class RolloutRequest(BaseModel):
     )
 
 
+class RollbackRequest(BaseModel):
+    site: SiteName
+    stack: StackName = Field(default="headscale", description="Which stack to take back.")
+    release: Annotated[str, StringConstraints(pattern=r"^[0-9]{8}T[0-9]{6}Z$")] = Field(
+        description="A release's id such as 20261127T093000Z; `meshkeeper rollback` lists them."
+    )
+    with_data: bool = Field(
+        default=False,
+        description="Take the data back too where the version alone does not demand it: what came "
+        "later is lost.",
+    )
+    confirm: str = Field(
+        default="", description="The site's name once more: data that came later may be lost."
+    )
+
+
 class BackupRequest(BaseModel):
     site: SiteName
 

@@ -11,11 +11,14 @@ from infra.model.declaration import Gate, Reload
 from infra.model.mesh import MeshPlan
 from infra.model.plan import Change, Plan
 from infra.model.request import StackName
+from infra.model.snapshot import SnapshotId
 
 #: The tag of the canary, which the policy gives no access to anything.
 CANARY_TAG = "tag:meshkeeper-canary"
 #: Beside a stack's files from the first change until its gate has passed.
 PENDING = ".rollout-pending"
+#: By stack with data: the container that alone may change them.
+SERVERS: dict[StackName, str] = {"headscale": "headscale"}
 
 
 class RenderedFile(Model):
@@ -68,6 +71,10 @@ class StartStack(Change):
 
     kind: Literal["start"] = "start"
     containers: tuple[str, ...]
+    migrates: bool = Field(
+        default=False,
+        description="Another image gets the data, which are kept first by a snapshot.",
+    )
 
 
 class ReloadStack(Change):
@@ -123,6 +130,15 @@ class Check(Model):
     seconds: float
 
 
+class PutBack(Model):
+    """A stack that serves again as it did before."""
+
+    checks: tuple[Check, ...] = ()
+    data_of: SnapshotId | None = Field(
+        default=None, description="Its data are those of this snapshot; None: not touched."
+    )
+
+
 class RolloutReport(Model):
     """What a rollout planned, did and proved."""
 
@@ -133,3 +149,4 @@ class RolloutReport(Model):
     users_created: tuple[str, ...] = ()
     canary: str = Field(default="", description="Name and address of the enrolled canary.")
     canary_enrolled: bool = Field(default=False, description="In this run.")
+    failure: str = Field(default="", description="Why it failed, and what was put back.")

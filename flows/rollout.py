@@ -16,7 +16,7 @@ from infra.model.stack import (
     RolloutReport,
     StackPlan,
 )
-from infra.rollout.outlook import mesh_plan, plans, query, wanted_stacks
+from infra.rollout.outlook import mesh_plan, plans, query, retired, wanted_stacks
 from infra.rollout.report import markdown
 from infra.rollout.watch import watches
 from tasks import rollout as steps
@@ -64,8 +64,7 @@ def carry_out(
     try:
         for name, plan in planned.stacks.items():
             bring(opened, stacks[name], plan, progress)
-        for touched in watches(stacks, planned.stacks):
-            progress.checks.append(steps.watch(opened, touched))
+        progress.checks += [steps.watch(opened, each) for each in watches(stacks, planned.stacks)]
         progress.checks += steps.gate_outside(opened, tuple(stacks))
     except Exception as error:
         if not progress.touched:
@@ -75,6 +74,7 @@ def carry_out(
         raise failed from error
     for stack in progress.touched:
         steps.finish(opened, stack)
+    take_down_retired(opened, planned, progress)
     return complete(opened, stacks, planned, progress)
 
 
@@ -98,13 +98,16 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Rollou
     ids = steps.have_images(opened, names)
     planned: dict[StackName, StackPlan] = {}
     mesh = None
+    gone: dict[str, tuple[StackPlan, ...]] = {}
     for host in hosts_of(stacks):
         here = {name: stack for name, stack in stacks.items() if stack.host == host}
         seen = steps.observe_stacks(opened, host, query(opened.site, host, here))
         planned |= plans(here, ids, seen)
+        if stacks.keys() == opened.site.stacks.named.keys():
+            gone[host] = retired(opened.site, host, seen)
         if "headscale" in here:
             mesh = mesh_plan(opened.settings, opened.site, seen)
-    return RolloutPlan(stacks=planned, mesh=mesh)
+    return RolloutPlan(stacks=planned, mesh=mesh, retired=gone)
 
 
 def hosts_of(stacks: dict[StackName, RenderedStack]) -> tuple[str, ...]:
@@ -121,6 +124,13 @@ def bring(opened: OpenSite, stack: RenderedStack, plan: StackPlan, progress: Pro
         progress.applied.append(steps.write_files(opened, stack, plan))
         progress.applied.append(steps.start(opened, stack, plan))
     progress.checks += steps.gate_on_host(opened, stack)
+
+
+def take_down_retired(opened: OpenSite, planned: RolloutPlan, progress: Progress) -> None:
+    """After the gates: what goes has been unrouted by then, and nothing has to come back any more."""
+    for host, gone in planned.retired.items():
+        for plan in gone:
+            progress.applied += steps.take_down(opened, host, plan)
 
 
 def all_back(opened: OpenSite, progress: Progress) -> Back:

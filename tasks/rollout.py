@@ -11,11 +11,11 @@ from infra.mesh.canary import enrol_canary
 from infra.mesh.users import create_missing_users
 from infra.model.anchor import Anchor, Canary
 from infra.model.observation import Observation, ObserveRequest
-from infra.model.stack import Applied, Check, PutBack, RenderedStack, StackPlan
-from infra.rollout import apply, files
+from infra.model.stack import Applied, Check, PutBack, RenderedStack, StackPlan, TakeDown
+from infra.rollout import apply, compose, files
 from infra.rollout.identity import announce_policy, pin, require_pinned
 from infra.rollout.local_gate import gate_locally, server_key
-from infra.rollout.outlook import wanted_stacks, with_needed
+from infra.rollout.outlook import front, wanted_stacks, with_needed
 from infra.rollout.outside_gate import gate_from_outside
 from infra.rollout.pins import record_ids
 from infra.rollout.watch import Watch
@@ -100,7 +100,19 @@ def gate_outside(opened: OpenSite, names: tuple[str, ...]) -> tuple[Check, ...]:
         try:
             return gate_from_outside(opened.site, stacks, key)
         except GateFailed as error:
-            raise GateFailed(apply.why(session, "caddy", error), error.hint) from error
+            raise GateFailed(apply.why(session, front(opened.site), error), error.hint) from error
+
+
+@retried_step(name="take down", task_run_name="take down {plan.target}")
+def take_down(opened: OpenSite, host: str, plan: StackPlan) -> list[Applied]:
+    began, done = time.monotonic(), []
+    with session_of(opened, host) as session:
+        for change in plan.changes:
+            if isinstance(change, TakeDown):
+                compose.take_down_project(session, change.project)
+                seconds = round(time.monotonic() - began, 2)
+                done.append(Applied(item=change.item, summary=change.summary, seconds=seconds))
+    return done
 
 
 @step(name="put back", task_run_name="put {stack.name} on {stack.host} back")

@@ -13,6 +13,7 @@ WITH_A_MESH = (
     "test_browser",
     "test_caddy",
     "test_main_job",
+    "test_own_stack",
     "test_releases",
     "test_rollout",
     "test_rollout_faults",

@@ -68,5 +68,6 @@ class Observation(Model):
     host: HostState
     stacks: dict[Text, StackState] = Field(max_length=32)
     images: dict[Text, Text] = Field(max_length=64)
+    projects: Lines = Field(description="Compose projects with a container of meshkeeper's.")
     mesh: MeshState | None = Field(description="None: there is no database, or none was asked for.")
     health: HealthState | None = Field(description="None: it was not asked for.")

@@ -276,6 +276,12 @@ class Site(Model):
         return f"{self.stacks.headscale.subdomain}.{self.domain}"
 
     @property
+    def pages(self) -> dict[str, str]:
+        """Stack → full host name of its page, of those that have one: `status.cronova.dev`."""
+        pages = {name: self.declared[name].declaration.web for name in self.stacks.named}
+        return {name: f"{web.name}.{self.domain}" for name, web in pages.items() if web}
+
+    @property
     def server_url(self) -> str:
         return f"https://{self.headscale_name}"
 

@@ -83,8 +83,15 @@ class ReloadStack(Change):
     kind: Literal["reload"] = "reload"
 
 
+class TakeDown(Change):
+    """Remove the containers of a stack that is no longer wanted; its folder stays."""
+
+    kind: Literal["down"] = "down"
+    project: str
+
+
 StackChange = Annotated[
-    ShipImage | WriteFile | StartStack | ReloadStack, Field(discriminator="kind")
+    ShipImage | WriteFile | StartStack | ReloadStack | TakeDown, Field(discriminator="kind")
 ]
 StackPlan = Plan[StackChange]
 
@@ -94,11 +101,15 @@ class RolloutPlan(Model):
 
     stacks: dict[StackName, StackPlan]
     mesh: MeshPlan | None = Field(default=None, description="None: headscale was not asked for.")
+    retired: dict[str, tuple[StackPlan, ...]] = Field(
+        default={}, description="Host → stacks there that the site no longer names, to take down."
+    )
 
     @property
     def parts(self) -> tuple[Plan[Any], ...]:
         """In the order of the rollout."""
-        return (*self.stacks.values(), *([self.mesh] if self.mesh else []))
+        retired = [plan for plans in self.retired.values() for plan in plans]
+        return (*self.stacks.values(), *([self.mesh] if self.mesh else []), *retired)
 
     @property
     def empty(self) -> bool:

@@ -25,6 +25,11 @@ def down(stack: RenderedStack) -> str:
     return _compose(stack, "down")
 
 
+def down_project(project: str) -> str:
+    """The same for a stack of which nothing but the name is known: the engine's labels say the rest."""
+    return shlex.join(("docker", "compose", "--project-name", project, "down"))
+
+
 def reload(how: Reload) -> str:
     return shlex.join(("docker", "exec", how.container, *how.command))
 
@@ -39,6 +44,11 @@ def start(session: Session, stack: RenderedStack) -> None:
 
 def take_down(session: Session, stack: RenderedStack) -> None:
     session.check(f"stop {stack.name}", session.as_root(down(stack)), timeout=START_SECONDS)
+
+
+def take_down_project(session: Session, project: str) -> None:
+    command = session.as_root(down_project(project))
+    session.check(f"take down {project}", command, timeout=START_SECONDS)
 
 
 def reload_stack(session: Session, stack: RenderedStack) -> None:

@@ -1,13 +1,18 @@
 """What a stack's compose file must say, so that meshkeeper can look after its containers. Pure."""
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from infra.errors import BadInput
+from infra.model.fields import PublishedPort
 
+PUBLISHED = re.compile(
+    r"(?P<address>[0-9.]+:)?(?P<port>[0-9]{1,5}):[0-9]{1,5}/(?P<protocol>tcp|udp)", re.ASCII
+)
 LIMIT = re.compile(r"[1-9][0-9]{0,6}m")
 
 
@@ -27,6 +32,33 @@ def services(file: Path, rendered: bytes) -> dict[str, dict[str, Any]]:
     if problems:
         raise BadInput("\n".join([f"{file} can't be used:", *(f"  {line}" for line in problems)]))
     return found
+
+
+def require_declared_ports(
+    file: Path, found: Mapping[str, dict[str, Any]], declared: Iterable[PublishedPort]
+) -> None:
+    """The firewall goes by the declaration: a port that it does not know would be shut, silently.
+
+    Raises BadInput.
+    """
+    published = {port for service in found.values() for port in _published(file, service)}
+    wanted = {str(port) for port in declared}
+    if published != wanted:
+        raise BadInput(
+            f"{file} publishes {', '.join(sorted(published)) or 'no port'}, and needs.ports declares "
+            f"{', '.join(sorted(wanted)) or 'none'}.",
+            "Write the same into both; a port for the host alone as 127.0.0.1:9000:9000/tcp.",
+        )
+
+
+def _published(file: Path, service: Mapping[str, Any]) -> Iterator[str]:
+    """`443/udp`; without those that are bound to one address, which meshkeeper opens to nobody."""
+    for port in service.get("ports") or ():
+        match = PUBLISHED.fullmatch(str(port))
+        if match is None:
+            raise BadInput(f"{file}: the port {port!r} can't be read; write such as '9000:80/tcp'.")
+        if not match["address"]:
+            yield f"{match['port']}/{match['protocol']}"
 
 
 def _problems(name: str, service: Any) -> list[str]:

@@ -12,6 +12,7 @@ from infra.model.site import Site
 from infra.model.snapshot import DATABASE
 from infra.model.stack import RenderedStack, StackPlan
 from infra.planning.mesh import plan_mesh
+from infra.planning.retired import plan_retired
 from infra.planning.stack import plan_stack
 from infra.rollout.render import render_stacks
 from infra.settings import Settings
@@ -50,6 +51,11 @@ def with_needed(site: Site, names: Iterable[StackName]) -> set[StackName]:
     return found
 
 
+def front(site: Site) -> StackName:
+    """The stack through which the world comes in."""
+    return next(name for name in site.stacks.named if site.declared[name].declaration.routes_web)
+
+
 def query(site: Site, host: str, stacks: Stacks) -> ObserveRequest:
     """What to ask a host, so that its own plan and those of its stacks can be made."""
     here = [stack for stack in stacks.values() if stack.host == host]
@@ -74,6 +80,12 @@ def plans(
         name: plan_stack(stack, image_ids, seen.stacks[name], seen.images)
         for name, stack in stacks.items()
     }
+
+
+def retired(site: Site, host: str, seen: Observation) -> tuple[StackPlan, ...]:
+    """What runs on `host`, and is no longer named there; asked only of a look at all its stacks."""
+    named = [name for name, stack in site.stacks.named.items() if stack.host == host]
+    return tuple(plan_retired(host, named, seen.projects))
 
 
 def mesh_plan(settings: Settings, site: Site, seen: Observation) -> MeshPlan:

@@ -10,7 +10,7 @@ from infra.model.declaration import FILE, Declaration, Gate, Question
 from infra.model.site import Site
 from infra.model.stack import CANARY_TAG, RenderedFile, RenderedStack
 from infra.planning.order import rollout_order
-from infra.rollout.compose_file import services
+from infra.rollout.compose_file import require_declared_ports, services
 from infra.rollout.templates import Templates
 
 SIDECAR_IMAGE = "python:3.13-slim-trixie"
@@ -52,6 +52,7 @@ def _stack(site: Site, name: str, acme_root: bytes | None) -> RenderedStack:
     contents = _contents(templates, declaration, acme_root)
     unmarked = templates.content(COMPOSE, marks=_AnyMark())
     found = services(declared.folder / COMPOSE, unmarked)
+    require_declared_ports(declared.folder / COMPOSE, found, declaration.needs.ports)
     marks = {service: _mark(found[service], service, declaration, contents) for service in found}
     contents = {COMPOSE: templates.content(COMPOSE, marks=marks), **contents}
     return RenderedStack(

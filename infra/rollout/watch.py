@@ -66,7 +66,9 @@ def watch(session: Session, wanted: Watch) -> Check:
     seen = _watched(session, wanted)
     for container, problem in seen.problems.items():
         if container in wanted.containers:
-            sentence = f"{container} {printable(problem)}, {seen.seconds:.1f} s after its start."
+            sentence = (
+                f"{container} {printable(problem)}, {seen.seconds:.1f} s after the gate had passed."
+            )
             raise GateFailed(why(session, container, GateFailed(sentence)))
     used = ", ".join(
         f"{name} {seen.memory.get(name, 0) / 1024**2:.0f} MiB" for name in wanted.containers

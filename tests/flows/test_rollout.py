@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from deployments.cli.schema import EXAMPLE
+from deployments.embedded.registration import form
 from flows import rollout
 from infra.errors import CouldNotRun, GateFailed, Unreachable
 from infra.model.request import RolloutRequest
@@ -18,7 +20,9 @@ from infra.model.stack import (
     StackPlan,
     StartStack,
 )
+from infra.planning.retired import plan_retired
 from infra.rollout.report import markdown
+from infra.site_file import load_site
 
 HEADSCALE, CADDY = (SimpleNamespace(name=name) for name in ("headscale", "caddy"))
 
@@ -63,6 +67,43 @@ def test_a_gate_that_is_red_from_outside_puts_all_back_the_last_first(
         for name in ("write_files", "start", "gate")
     ]
     assert done == [*brought, "watch", "put_back caddy", "put_back headscale"]
+
+
+def test_what_the_site_no_longer_names_goes_when_all_gates_have_passed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+
+    def step(name: str, answer: Any = ()) -> Any:
+        def run(*_: Any) -> Any:
+            done.append(name)
+            return answer
+
+        return run
+
+    seconds = Applied(item="status.containers", summary="take it down", seconds=0)
+    fake = SimpleNamespace(
+        gate_on_host=step("gate"),
+        gate_outside=step("gate outside"),
+        take_down=step("take down", [seconds]),
+    )
+    monkeypatch.setattr(rollout, "steps", fake)
+    monkeypatch.setattr(rollout, "complete", lambda *given: given[-1])
+    stacks: Any = {"caddy": CADDY}
+    plan = RolloutPlan(
+        stacks={"caddy": StackPlan(target="vps.caddy")},
+        retired={"vps": tuple(plan_retired("vps", ["caddy"], ["status"]))},
+    )
+    report: Any = rollout.carry_out(SimpleNamespace(), stacks, plan)  # type: ignore[arg-type]
+    assert done == ["gate", "gate outside", "take down"]
+    assert report.applied == [seconds]
+
+
+def test_the_form_offers_the_stacks_of_its_site() -> None:
+    properties = form(rollout.rollout, load_site(EXAMPLE))["definitions"]["RolloutRequest"]
+    stacks = properties["properties"]["stacks"]
+    assert stacks["items"] == {"type": "string", "enum": ["headscale", "caddy"]}
+    assert stacks["default"] == []
 
 
 def planned(_opened: Any, stacks: Any) -> RolloutPlan:

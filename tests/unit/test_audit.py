@@ -51,6 +51,7 @@ def seen(case: dict[str, Any]) -> Observation:
         "host": merged(state, case.get("state", {})),
         "stacks": {},
         "images": {},
+        "projects": [],
         "mesh": None,
         "health": HEALTH | health,
     }

@@ -14,7 +14,7 @@ import time
 
 from infra.host.facts.accounts import account, other_accounts
 from infra.host.facts.base import finish, listed, read, settings, start
-from infra.host.facts.docker import engine_state, image_ids
+from infra.host.facts.docker import engine_state, image_ids, marked_projects
 from infra.host.facts.firewall import firewall
 from infra.host.facts.health import health_state, start_health
 from infra.host.facts.listeners import listeners
@@ -53,6 +53,7 @@ def main(request: dict[str, Any]) -> None:
     answer = {
         "stacks": {stack["project"]: stack_state(stack) for stack in request["stacks"]},
         "images": image_ids(request["images"]),
+        "projects": marked_projects(),
         "mesh": mesh_state(request["database"]),
     }
     engine, machine = engine_state(), machine_state()

@@ -23,6 +23,7 @@ COMMANDS = {
     "rollout": "bring headscale and caddy to their desired state",
     "backup": "take, verify and store a snapshot of headscale",
     "drill": "prove that a snapshot brings the mesh back",
+    "rehearse": "try another version of headscale on the newest snapshot, in isolation",
     "audit": "how the hosts are, item by item, and what to do; changes nothing",
     "device-key": "make a key that lets one new device join the mesh",
 }
@@ -81,5 +82,8 @@ def _add_options(commands: dict[str, argparse.ArgumentParser]) -> None:
     )
     commands["drill"].add_argument(
         "--snapshot", default="latest", metavar="ID", help="latest, or such as 20261123T120000Z"
+    )
+    commands["rehearse"].add_argument(
+        "--to", default="wanted", metavar="VERSION", help="default: the site file's version"
     )
     commands["device-key"].add_argument("user", help="a user of the site file")

@@ -22,6 +22,7 @@ MODULES = {
     "rollout": "flow",
     "backup": "flow",
     "drill": "flow",
+    "rehearse": "flow",
     "audit": "flow",
     "device-key": "device_key",
 }

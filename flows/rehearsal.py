@@ -16,7 +16,6 @@ from infra.drill.reaper import Place, place_for_drill
 from infra.drill.rehearsal import report_of
 from infra.drill.rehearsal_report import render
 from infra.errors import BackupFailed, BadInput, CouldNotRun, RehearsalFailed
-from infra.images.catalog import CATALOG
 from infra.model.rehearsal import RehearsalReport, RehearsalVerdict, Upgrade
 from infra.model.request import BackupRequest, RehearsalRequest
 from infra.model.stack import RenderedStack
@@ -49,7 +48,7 @@ def rehearse(opened: OpenSite, headscale: RenderedStack, upgrade: Upgrade) -> Re
     begun = _begun(opened, upgrade)
     staging = opened.settings.site_dir(opened.site.name) / "staging"
     with place_for_drill(staging) as place:
-        findings = _found(opened, headscale, upgrade, place)
+        findings = _found(opened, headscale, begun, place)
         # Before the place is cleared: trouble with that must not cost us the answer.
         report = report_of(findings, begun, datetime.now(UTC))
         publish_report("upgrade-rehearsal", render(report), report)
@@ -83,12 +82,14 @@ def _why_not_fresh(opened: OpenSite) -> str:
     return "" if state.is_completed() else str(state.message)
 
 
-def _found(opened: OpenSite, headscale: RenderedStack, upgrade: Upgrade, place: Place) -> Findings:
+def _found(
+    opened: OpenSite, headscale: RenderedStack, begun: RehearsalReport, place: Place
+) -> Findings:
     try:
         _require_canary(opened)
         restored = restore_snapshot(opened, "latest", place.folder)
         case = case_of(opened, restored, place.world_id)
-        case = prepare(case, headscale, upgrade, tuple(CATALOG))
+        case = prepare(case, headscale, begun)
     except BadInput:
         raise
     except BackupFailed as error:

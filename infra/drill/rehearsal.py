@@ -11,7 +11,7 @@ from infra.model.drill import Verdict
 from infra.model.rehearsal import RehearsalReport, RehearsalVerdict
 from infra.model.snapshot import CONFIG, DERP_MAP, EXTRA_RECORDS, POLICY, REQUIRED_FILES, Manifest
 from infra.model.stack import RenderedStack
-from infra.planning.upgrade import CONTAINER, Version, version_of
+from infra.planning.upgrade import CONTAINER, REPOSITORY, Version, version_of
 
 #: What a rollout writes anew; the rest of a snapshot is data.
 _CONFIGURATION = (CONFIG, POLICY, DERP_MAP, EXTRA_RECORDS)
@@ -22,20 +22,22 @@ _VERDICTS = {
 }
 
 
-def snapshot_version(manifest: Manifest, running: str | None) -> Version:
-    """Of the server that wrote the snapshot.
+def migrated_from(manifest: Manifest, running: str | None, *, fresh: bool) -> Version:
+    """The version whose data the rehearsal migrates.
 
-    Raises CouldNotRun when it is no released headscale, or not the one that runs on the host: its
-    data would tell nothing of what the upgrade migrates.
+    A fresh snapshot is of what runs, whatever its manifest says: the sidecar, which names the image,
+    may be new already where a rollout was cut off. Raises CouldNotRun for an older one of another
+    version: its data would tell nothing of this upgrade.
     """
     found = version_of(manifest.image)
-    if found is None or running not in (None, str(found)):
+    runs = version_of(f"{REPOSITORY}:{running}") if running else found
+    if runs is None or (runs != found and not fresh):
         raise CouldNotRun(
             f"The newest snapshot, {manifest.id}, is of {found or 'an unknown version'} of "
             f"headscale; the host runs {running or 'one that it does not tell'}.",
             "Run 'meshkeeper backup', which has a fresh one made.",
         )
-    return found
+    return runs
 
 
 def upgraded(restored: Restored, headscale: RenderedStack, folder: Path) -> Upgraded:
@@ -62,7 +64,7 @@ def report_of(findings: Findings, begun: RehearsalReport, now: datetime) -> Rehe
     version = version_of(manifest.image) if manifest else None
     age = (begun.started_at - manifest.created_at).total_seconds() if manifest else None
     found = {
-        "running": str(version) if version else begun.running,
+        "running": begun.running or (str(version) if version else None),
         "snapshot": findings.restored.id if findings.restored else None,
         "snapshot_age_seconds": age,
         "evidence": findings.evidence,

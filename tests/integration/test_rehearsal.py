@@ -5,7 +5,7 @@ import gc
 import re
 import sqlite3
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,11 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows.rehearsal import upgrade_rehearsal
 from infra.access.anchor import canary_state_path
+from infra.drill import server
+from infra.drill.config import HOME
+from infra.drill.containers import Recipe, create
+from infra.drill.isolation import PYTHON_IMAGE
+from infra.drill.world import World
 from infra.model.drill import Kind, Outcome
 from infra.model.rehearsal import RehearsalReport, RehearsalVerdict
 from infra.model.request import RehearsalRequest
@@ -56,8 +61,8 @@ def touched_by_a_later_version(folder: Path, _production: Production) -> None:
     )
 
 
-def lossy_migration(folder: Path, _production: Production) -> None:
-    """The database loses its keys in the moment in which a migration is noted as done."""
+def with_a_trigger(folder: Path, _production: Production) -> None:
+    """It would delete all keys in the moment in which a migration is noted as done."""
     changed(
         folder,
         "CREATE TRIGGER lossy AFTER INSERT ON migrations BEGIN DELETE FROM pre_auth_keys; END",
@@ -83,9 +88,8 @@ FAILURES = {
             "table 'nodes': expected 3 rows, found 2 rows"
         },
     ),
-    "a row lost by the migration": Sabotage(
-        lossy_migration,
-        {Kind.DATA: r"table 'pre_auth_keys': \d rows before the migration, 0 rows after it"},
+    "a schema that is not headscale's": Sabotage(
+        with_a_trigger, {Kind.DATA: f'{STARTS_NOT}Remove trigger "lossy".*'} | SILENT
     ),
     "a foreign noise key": Sabotage(
         acts.foreign_key,
@@ -186,6 +190,42 @@ def test_an_upgrade_that_would_do_harm_is_refused(
     assert (state.type.value, state.name) == ("FAILED", "Failed")
     assert str(state.message).startswith(f"{found.headline} {found.reason}")
     assert f"write {OLD} at stacks.headscale.version" in str(state.message)
+
+
+def test_a_migration_that_loses_rows_is_refused(
+    machine: ControlMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No migration of 0.29 does: here a thief takes the keys between it and the proofs."""
+    store_harmed(machine, acts.none, tmp_path)
+    monkeypatch.setattr(server, "wait_healthy", robbed(server.wait_healthy))
+    state, found = rehearsed(), report()
+    lost = r"table 'pre_auth_keys': \d+ rows before the migration, 0 rows after it"
+    assert_reasons(found, {Kind.DATA: lost})
+    assert state.name == "Failed"
+
+
+def robbed(wait_healthy: Callable[[World, str], str]) -> Callable[[World, str], str]:
+    """The same wait, at whose end a container deletes the keys out of the migrated database."""
+    thief = (
+        "import sqlite3, sys; mesh = sqlite3.connect(sys.argv[1], isolation_level=None);"
+        " mesh.execute('DELETE FROM pre_auth_keys')"
+    )
+    recipe = Recipe(
+        image=PYTHON_IMAGE,
+        entrypoint=("python3", "-c", thief, f"{HOME}/{DATABASE}"),
+        volumes={server.RESTORED: HOME},
+        networked=False,
+    )
+
+    def wait_and_steal(world: World, role: str) -> str:
+        problem = wait_healthy(world, role)
+        if role == server.RESTORED:
+            container = create(world, "thief", recipe)
+            container.start()
+            assert container.wait()["StatusCode"] == 0, container.logs()
+        return problem
+
+    return wait_and_steal
 
 
 def test_a_skipped_minor_is_refused_with_the_way(machine: ControlMachine, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from infra.drill.case import Restored
 from infra.drill.compare import lost_rows
 from infra.drill.findings import Findings
 from infra.drill.proofs.outcome import failed, passed
-from infra.drill.rehearsal import report_of, snapshot_version, upgraded
+from infra.drill.rehearsal import migrated_from, report_of, upgraded
 from infra.drill.rehearsal_report import render
 from infra.errors import CouldNotRun
 from infra.model.drill import Kind
@@ -85,24 +85,34 @@ def test_a_migration_may_change_all_tables_but_those_of_the_mesh() -> None:
     ]
 
 
-def test_a_snapshot_tells_its_version() -> None:
-    assert str(snapshot_version(manifest(), None)) == "0.28.0"
-    assert str(snapshot_version(manifest(), "0.28.0")) == "0.28.0"
+@pytest.mark.parametrize(
+    ("image", "running", "fresh"),
+    [
+        ("headscale/headscale:0.28.0", None, False),
+        ("headscale/headscale:0.28.0", "0.28.0", False),
+        # Where a rollout was cut off, the sidecar is new already and headscale is not.
+        ("headscale/headscale:0.29.2", "0.28.0", True),
+    ],
+)
+def test_the_data_is_that_of_the_running_version(
+    image: str, running: str | None, fresh: bool
+) -> None:
+    assert str(migrated_from(manifest(image), running, fresh=fresh)) == "0.28.0"
 
 
 @pytest.mark.parametrize(
-    ("image", "running"),
+    ("image", "running", "fresh"),
     [
-        ("headscale/headscale:0.28.0", "0.28.1"),
-        ("headscale/headscale:latest", None),
-        ("evil/headscale:0.28.0", "0.28.0"),
+        ("headscale/headscale:0.28.0", "0.28.1", False),
+        ("headscale/headscale:latest", None, True),
+        ("evil/headscale:0.28.0", "0.28.0", False),
     ],
 )
-def test_the_snapshot_of_another_version_tells_nothing_of_the_upgrade(
-    image: str, running: str | None
+def test_an_older_snapshot_of_another_version_tells_nothing_of_the_upgrade(
+    image: str, running: str | None, fresh: bool
 ) -> None:
     with pytest.raises(CouldNotRun, match="The newest snapshot"):
-        snapshot_version(manifest(image), running)
+        migrated_from(manifest(image), running, fresh=fresh)
 
 
 def test_a_report_states_the_step_the_snapshot_and_the_verdict(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ MeshkeeperError
     ├── StepFailed          a command on a host failed
     ├── LockOutPrevented    a guarded change was not confirmed and was reverted
     ├── GateFailed          a service did not become healthy; the old state is back
-    └── BackupFailed        a snapshot lacks something it must hold
+    ├── BackupFailed        a snapshot lacks something it must hold
+    └── RehearsalFailed     a new version does not serve the site's data; nothing was touched
 """
 
 from infra.text import printable
@@ -101,4 +102,8 @@ class GateFailed(Failed):
 
 
 class BackupFailed(Failed):
+    pass
+
+
+class RehearsalFailed(Failed):
     pass

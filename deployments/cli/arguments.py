@@ -24,6 +24,7 @@ COMMANDS = {
     "rollback": "list a stack's releases, or go back to one: files, images, data",
     "backup": "take, verify and store a snapshot of headscale",
     "drill": "prove that a snapshot brings the mesh back",
+    "rehearse": "try another version of headscale on the newest snapshot, in isolation",
     "audit": "how the hosts are, item by item, and what to do; changes nothing",
     "unlock": "take a host's lock away from the run that holds it, once you know that it is dead",
     "device-key": "make a key that lets one new device join the mesh",
@@ -86,6 +87,9 @@ def _add_options(commands: dict[str, argparse.ArgumentParser]) -> None:
     _add_rollback(commands["rollback"])
     commands["drill"].add_argument(
         "--snapshot", default="latest", metavar="ID", help="latest, or such as 20261123T120000Z"
+    )
+    commands["rehearse"].add_argument(
+        "--to", default="wanted", metavar="VERSION", help="default: the site file's version"
     )
     commands["device-key"].add_argument("user", help="a user of the site file")
 

@@ -1,4 +1,4 @@
-"""`provision`, `rollout`, `backup`, `drill`, `audit`: run the flow of that name and end with its result."""
+"""`provision`, `rollout`, `backup`, `drill`, `rehearse`, `audit`: run that flow, end with its result."""
 
 import json
 import sys
@@ -18,6 +18,7 @@ from infra.model.request import (
     BackupRequest,
     DrillRequest,
     ProvisionRequest,
+    RehearsalRequest,
     RollbackRequest,
     RolloutRequest,
 )
@@ -47,6 +48,9 @@ FLOWS = {
         "headscale-backup/hourly", "flows.backup.headscale_backup", BackupRequest
     ),
     "drill": FlowCommand("restore-drill/weekly", "flows.drill.restore_drill", DrillRequest),
+    "rehearse": FlowCommand(
+        "upgrade-rehearsal/rehearsal", "flows.rehearsal.upgrade_rehearsal", RehearsalRequest
+    ),
     "audit": FlowCommand("audit/daily", "flows.audit.audit", AuditRequest),
 }
 
@@ -105,6 +109,8 @@ def _request(site: Site, arguments: Namespace) -> dict[str, Any]:
         request["stacks"] = arguments.stack
     if arguments.command == "drill":
         request["snapshot"] = arguments.snapshot
+    if arguments.command == "rehearse":
+        request["to"] = arguments.to
     return request
 
 

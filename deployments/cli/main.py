@@ -23,6 +23,7 @@ MODULES = {
     "rollback": "rollback",
     "backup": "flow",
     "drill": "flow",
+    "rehearse": "flow",
     "audit": "flow",
     "device-key": "device_key",
     "unlock": "unlock",

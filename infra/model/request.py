@@ -48,6 +48,13 @@ class BackupRequest(BaseModel):
     site: SiteName
 
 
+class RehearsalRequest(BaseModel):
+    site: SiteName
+    to: Annotated[str, StringConstraints(pattern=r"^(wanted|[0-9]+\.[0-9]+\.[0-9]+)$")] = Field(
+        default="wanted", description="`wanted` by the site file, or a version such as 0.29.2."
+    )
+
+
 class AuditRequest(BaseModel):
     site: SiteName
 

@@ -1,10 +1,12 @@
-"""Rolling out: plan from one look, apply in order, gate, and put everything back when it is red."""
+"""Rolling out: plan from one look, have it approved, apply in order, gate, put all back when it is red."""
 
 import logging
 from dataclasses import dataclass, field
 
+from flows.approval import ask, asks
 from flows.definition import site_flow
 from infra.errors import GateFailed, MeshkeeperError
+from infra.model.approval import Approval
 from infra.model.mesh import MeshPlan
 from infra.model.request import RolloutRequest, StackName
 from infra.model.stack import Applied, Check, RenderedStack, RolloutPlan, RolloutReport, StackPlan
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 class Progress:
     """What was done so far; `touched` is what a red gate puts back, last first."""
 
+    approval: Approval | None = None
     touched: list[RenderedStack] = field(default_factory=list)
     applied: list[Applied] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
@@ -28,17 +31,28 @@ class Progress:
 
 @site_flow(name="rollout", run_name="roll out {request.site}")
 def rollout(request: RolloutRequest) -> RolloutReport:
-    """Bring the stacks to the state that lies in infra/docker, and what the mesh needs besides."""
+    """Bring the stacks to the state that lies in infra/docker, and what the mesh needs besides.
+
+    What was approved is compared with what the host then needs: it may have changed meanwhile.
+    """
     opened = open_site(request.site)
     stacks = wanted_stacks(opened.site, request.stacks)
-    return carry_out(opened, stacks, plan_all(opened, stacks))
+    approval: Approval | None = None
+    while True:
+        planned = plan_all(opened, stacks)
+        if not asks(request, planned, approval):
+            return carry_out(opened, stacks, planned, approval)
+        approval = ask(planned, again=approval is not None)
 
 
 def carry_out(
-    opened: OpenSite, stacks: dict[StackName, RenderedStack], planned: RolloutPlan
+    opened: OpenSite,
+    stacks: dict[StackName, RenderedStack],
+    planned: RolloutPlan,
+    approval: Approval | None,
 ) -> RolloutReport:
     """What is planned, and nothing else; all of it comes back when a gate is red."""
-    progress = Progress()
+    progress = Progress(approval if approval and approval.plan == planned.digest else None)
     for name, plan in planned.stacks.items():
         if any(change.kind == "ship" for change in plan.changes):
             progress.applied.append(steps.send_images(opened, stacks[name], plan))
@@ -114,6 +128,7 @@ def complete(
     report = RolloutReport(
         site=opened.site.name,
         plan=planned,
+        approval=progress.approval,
         applied=tuple(progress.applied),
         checks=tuple(progress.checks),
     )

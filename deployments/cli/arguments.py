@@ -79,6 +79,9 @@ def _add_options(commands: dict[str, argparse.ArgumentParser]) -> None:
         choices=("headscale", "caddy"),
         help="only this stack (may be repeated; default: both)",
     )
+    commands["rollout"].add_argument(
+        "--yes", action="store_true", help="go without asking, whatever would change"
+    )
     commands["drill"].add_argument(
         "--snapshot", default="latest", metavar="ID", help="latest, or such as 20261123T120000Z"
     )

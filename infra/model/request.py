@@ -21,6 +21,11 @@ class RolloutRequest(BaseModel):
     stacks: tuple[StackName, ...] = Field(
         default=("headscale", "caddy"), description="Which stacks to bring to the wanted state."
     )
+    approve: Literal["ask", "any"] = Field(
+        default="ask",
+        description="`ask`: where something would change, the run shows its plan and waits for a yes. "
+        "`any`: it goes without asking.",
+    )
 
 
 class BackupRequest(BaseModel):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from infra.model.approval import Approval
 from infra.model.base import Model
 from infra.model.mesh import MeshPlan
 from infra.model.plan import Change, Plan
@@ -96,6 +97,11 @@ class RolloutPlan(Model):
         """SHA-256 (hex) of the plan's JSON: what an approver has said yes to."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
+    @property
+    def short_digest(self) -> str:
+        """As people are shown it."""
+        return self.digest[:12]
+
     def describe(self) -> str:
         """The one text for terminal, UI and log."""
         return "\n".join(part.describe() for part in self.parts)
@@ -122,6 +128,9 @@ class RolloutReport(Model):
 
     site: str
     plan: RolloutPlan
+    approval: Approval | None = Field(
+        default=None, description="None: nobody was asked, by schedule, by wish or for no change."
+    )
     applied: tuple[Applied, ...] = ()
     checks: tuple[Check, ...] = ()
     users_created: tuple[str, ...] = ()

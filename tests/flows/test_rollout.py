@@ -38,7 +38,7 @@ def test_a_gate_that_is_red_from_outside_puts_all_back_the_last_first(
     )
     monkeypatch.setattr(rollout, "plan_all", planned)
 
-    state = rollout.rollout(RolloutRequest(site=site_name), return_state=True)
+    state = rollout.rollout(RolloutRequest(site=site_name, approve="any"), return_state=True)
 
     assert (state.type.value, state.name) == ("FAILED", "Failed")
     assert str(state.message).startswith("No answer at https://hs.cronova.dev.\nFiles and images")

@@ -38,8 +38,8 @@ def ask(text: str, plan: str) -> Answer:
 
 def _said(question: str) -> str:
     """On standard error like the rest of what goes on: standard output is for the result."""
-    print(question, end="", file=sys.stderr, flush=True)
     try:
+        print(question, end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower()
     except KeyboardInterrupt:
         print(file=sys.stderr)

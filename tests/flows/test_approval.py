@@ -16,6 +16,7 @@ from infra.model.approval import Answer
 from infra.model.request import RolloutRequest
 from infra.model.stack import RolloutPlan, RolloutReport, StackPlan, StartStack
 
+
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(approval, "POLL", 0.1)

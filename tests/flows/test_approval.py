@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from datetime import timedelta
 from typing import Any
 
@@ -72,7 +73,9 @@ class Run:
     def __init__(self, api: Api, request: RolloutRequest) -> None:
         self._api, self._ended = api, threading.Event()
         self._known = {run["id"] for run in api.runs()}
-        self._thread = threading.Thread(target=self._run, args=(request,))
+        # The test server's settings are the context's.
+        inside = copy_context()
+        self._thread = threading.Thread(target=inside.run, args=(self._run, request))
         self._thread.start()
 
     def _run(self, request: RolloutRequest) -> None:

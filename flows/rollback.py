@@ -2,7 +2,7 @@
 
 from flows.definition import site_flow
 from flows.rollout import Progress, all_back, told
-from infra.errors import BadInput, GateFailed
+from infra.errors import BadInput, GateFailed, LockLost
 from infra.model.release import BringRelease, ReplaceData, RollbackPlan, RollbackReport
 from infra.model.request import RollbackRequest
 from infra.model.stack import Check, RenderedStack
@@ -35,6 +35,8 @@ def gone_back(opened: OpenSite, stack: RenderedStack, request: RollbackRequest) 
     report = RollbackReport(site=request.site, stack=request.stack, plan=plan)
     try:
         checks = carry_out(opened, stack, plan)
+    except LockLost:
+        raise
     except Exception as error:
         failed = GateFailed(*told(error, all_back(opened, Progress(touched=[stack]))))
         publish(report.model_copy(update={"failure": str(failed)}))

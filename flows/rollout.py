@@ -1,11 +1,15 @@
-"""Rolling out: plan from one look, apply in order, gate, and put everything back when it is red."""
+"""Rolling out: plan from one look, have it approved, apply in order, gate, put all back when it is red."""
 
 import logging
 from dataclasses import dataclass, field
 
+from flows.approval import ask, asks
 from flows.definition import site_flow
-from infra.errors import GateFailed, MeshkeeperError
+from flows.rehearsal import rehearse
+from infra.errors import GateFailed, LockLost, MeshkeeperError
+from infra.model.approval import Approval
 from infra.model.mesh import MeshPlan
+from infra.model.rehearsal import Upgrade
 from infra.model.request import RolloutRequest, StackName
 from infra.model.stack import (
     Applied,
@@ -16,7 +20,7 @@ from infra.model.stack import (
     RolloutReport,
     StackPlan,
 )
-from infra.rollout.outlook import mesh_plan, plans, query, retired, wanted_stacks
+from infra.rollout.outlook import mesh_plan, plans, query, retired, upgrade_of, wanted_stacks
 from infra.rollout.report import markdown
 from infra.rollout.watch import watches
 from tasks import rollout as steps
@@ -31,6 +35,7 @@ log = logging.getLogger(__name__)
 class Progress:
     """What was done so far; `touched` is what a red gate puts back, last first."""
 
+    approval: Approval | None = None
     touched: list[RenderedStack] = field(default_factory=list)
     applied: list[Applied] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
@@ -46,26 +51,47 @@ class Back:
 
 @site_flow(name="rollout", run_name="roll out {request.site}")
 def rollout(request: RolloutRequest) -> RolloutReport:
-    """Bring the stacks to the state that lies in infra/docker, and what the mesh needs besides."""
+    """Bring the stacks to the state that lies in infra/docker, and what the mesh needs besides.
+
+    What was approved is compared with what the host then needs: it may have changed meanwhile.
+    """
     opened = open_site(request.site)
     stacks = wanted_stacks(opened.site, request.stacks)
     planned = plan_all(opened, stacks)
     if planned.empty:
-        return carry_out(opened, stacks, planned)
-    with locked(opened, hosts_of(stacks), f"rollout of {', '.join(stacks)}") as held:
-        return carry_out(held, stacks, plan_all(held, stacks))
+        return carry_out(opened, stacks, planned, None)
+    approval: Approval | None = None
+    rehearsed: Upgrade | None = None
+    while True:
+        if planned.upgrade and planned.upgrade != rehearsed:
+            rehearse(opened, stacks["headscale"], planned.upgrade)
+            rehearsed = planned.upgrade
+        if asks(request, planned, approval):
+            approval = ask(planned, again=approval is not None)
+        with locked(opened, hosts_of(stacks), f"rollout of {', '.join(stacks)}") as held:
+            planned = plan_all(held, stacks)
+            if planned.upgrade in {None, rehearsed} and not asks(request, planned, approval):
+                return carry_out(held, stacks, planned, approval)
 
 
 def carry_out(
-    opened: OpenSite, stacks: dict[StackName, RenderedStack], planned: RolloutPlan
+    opened: OpenSite,
+    stacks: dict[StackName, RenderedStack],
+    planned: RolloutPlan,
+    approval: Approval | None,
 ) -> RolloutReport:
     """What is planned, and nothing else; all of it comes back when a gate is red."""
-    progress = Progress(applied=sent(opened, stacks, planned))
+    progress = Progress(
+        approval if approval and approval.plan == planned.digest else None,
+        applied=sent(opened, stacks, planned),
+    )
     try:
         for name, plan in planned.stacks.items():
             bring(opened, stacks[name], plan, progress)
         progress.checks += [steps.watch(opened, each) for each in watches(stacks, planned.stacks)]
         progress.checks += steps.gate_outside(opened, tuple(stacks))
+    except LockLost:
+        raise
     except Exception as error:
         if not progress.touched:
             raise
@@ -97,7 +123,7 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Rollou
     names = tuple(sorted({image for stack in stacks.values() for image in stack.images}))
     ids = steps.have_images(opened, names)
     planned: dict[StackName, StackPlan] = {}
-    mesh = None
+    mesh, upgrade = None, None
     gone: dict[str, tuple[StackPlan, ...]] = {}
     for host in hosts_of(stacks):
         here = {name: stack for name, stack in stacks.items() if stack.host == host}
@@ -107,7 +133,8 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Rollou
             gone[host] = retired(opened.site, host, seen)
         if "headscale" in here:
             mesh = mesh_plan(opened.settings, opened.site, seen)
-    return RolloutPlan(stacks=planned, mesh=mesh, retired=gone)
+            upgrade = upgrade_of(here, seen)
+    return RolloutPlan(stacks=planned, mesh=mesh, upgrade=upgrade, retired=gone)
 
 
 def hosts_of(stacks: dict[StackName, RenderedStack]) -> tuple[str, ...]:
@@ -191,6 +218,7 @@ def complete(
     report = RolloutReport(
         site=opened.site.name,
         plan=planned,
+        approval=progress.approval,
         applied=tuple(progress.applied),
         checks=tuple(progress.checks),
     )

@@ -2,6 +2,7 @@
 
 MeshkeeperError
 ├── BadInput            exit 2: nothing was touched
+│   └── NotApproved         a person said no to a plan, or nobody said yes in time
 ├── CouldNotRun         exit 3: we don't know; try again when the cause is gone
 │   ├── Unreachable         no SSH or HTTPS connection to a host
 │   ├── LoginRefused        a host does not accept our key: a second try only gets us banned
@@ -43,6 +44,10 @@ class MeshkeeperError(Exception):
 
 class BadInput(MeshkeeperError):
     exit_code = 2
+
+
+class NotApproved(BadInput):
+    pass
 
 
 class CouldNotRun(MeshkeeperError):

@@ -85,6 +85,9 @@ def _add_options(commands: dict[str, argparse.ArgumentParser]) -> None:
         help="only this stack of the site file (may be repeated; default: all)",
     )
     _add_rollback(commands["rollback"])
+    commands["rollout"].add_argument(
+        "--yes", action="store_true", help="go without asking, whatever would change"
+    )
     commands["drill"].add_argument(
         "--snapshot", default="latest", metavar="ID", help="latest, or such as 20261123T120000Z"
     )

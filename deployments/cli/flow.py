@@ -68,6 +68,10 @@ def run(arguments: Namespace) -> Answer:
     site = load_site(settings.site)
     flow = FLOWS[arguments.command]
     request = validated(flow.request, _request(site, arguments))
+    if request.get("approve") == "ask":
+        from deployments.cli.approve import require_somebody_to_ask
+
+        require_somebody_to_ask(arguments)
     if arguments.command == "provision" and not arguments.json and sys.stdin.isatty():
         from deployments.cli.trust import ask_about_host_keys
 
@@ -96,6 +100,8 @@ def exit_code(state: Json) -> int:
     """The exit code that a run's final state means."""
     if state["type"] == "COMPLETED":
         return 0
+    if state["name"] == "NotApproved":
+        return 2
     if state["type"] != "FAILED":
         return 3
     return {"BadInput": 2, "CouldNotRun": 3}.get(state["name"].replace(" ", ""), 1)
@@ -105,8 +111,10 @@ def _request(site: Site, arguments: Namespace) -> dict[str, Any]:
     request: dict[str, Any] = {"site": site.name}
     if arguments.command == "provision":
         request["host"] = arguments.host or only_host(site)
-    if arguments.command == "rollout" and arguments.stack:
-        request["stacks"] = arguments.stack
+    if arguments.command == "rollout":
+        request["approve"] = "any" if arguments.yes else "ask"
+        if arguments.stack:
+            request["stacks"] = arguments.stack
     if arguments.command == "drill":
         request["snapshot"] = arguments.snapshot
     if arguments.command == "rehearse":
@@ -150,7 +158,7 @@ def _in_control_plane(settings: Settings, flow: FlowCommand, request: dict[str, 
         )
     while True:
         run = api.start_run(deployment["id"], request)
-        state = follow(api, run)
+        state = follow(api, run, asking=request.get("approve") == "ask")
         if not _collided(state):
             return Ended(run["id"], state, api.artifacts(run["id"]))
         _wait_for_other(api, deployment["id"])
@@ -170,7 +178,7 @@ def _wait_for_other(api: Api, deployment_id: str) -> None:
         time.sleep(SLOT_PAUSE)  # it ended just now, or was killed and its slot is not yet free
         return
     print(f"{at_work[0]['name']} is at work already; ours begins after it.", file=sys.stderr)
-    follow(api, at_work[0])
+    follow(api, at_work[0], asking=False)
 
 
 def _answer(ended: Ended) -> Answer:

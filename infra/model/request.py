@@ -3,7 +3,7 @@
 These models are the forms in the Prefect UI.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
@@ -25,6 +25,11 @@ class RolloutRequest(BaseModel):
         default=(),
         description="Which stacks to bring to the wanted state, by their names in the site file; "
         "none: all of them.",
+    )
+    approve: Literal["ask", "any"] = Field(
+        default="ask",
+        description="`ask`: where something would change, the run shows its plan and waits for a yes. "
+        "`any`: it goes without asking.",
     )
 
 

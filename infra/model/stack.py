@@ -6,10 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from infra.model.approval import Approval
 from infra.model.base import Model
 from infra.model.declaration import Gate, Reload
 from infra.model.mesh import MeshPlan
 from infra.model.plan import Change, Plan
+from infra.model.rehearsal import Upgrade
 from infra.model.request import StackName
 from infra.model.snapshot import SnapshotId
 
@@ -101,6 +103,7 @@ class RolloutPlan(Model):
 
     stacks: dict[StackName, StackPlan]
     mesh: MeshPlan | None = Field(default=None, description="None: headscale was not asked for.")
+    upgrade: Upgrade | None = Field(default=None, description="Rehearsed before anything is asked.")
     retired: dict[str, tuple[StackPlan, ...]] = Field(
         default={}, description="Host → stacks there that the site no longer names, to take down."
     )
@@ -120,9 +123,15 @@ class RolloutPlan(Model):
         """SHA-256 (hex) of the plan's JSON: what an approver has said yes to."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
+    @property
+    def short_digest(self) -> str:
+        """As people are shown it."""
+        return self.digest[:12]
+
     def describe(self) -> str:
         """The one text for terminal, UI and log."""
-        return "\n".join(part.describe() for part in self.parts)
+        upgrade = [f"rehearsed: {self.upgrade.describe()}"] if self.upgrade else []
+        return "\n".join([*(part.describe() for part in self.parts), *upgrade])
 
 
 class Applied(Model):
@@ -155,6 +164,9 @@ class RolloutReport(Model):
 
     site: str
     plan: RolloutPlan
+    approval: Approval | None = Field(
+        default=None, description="None: nobody was asked, by schedule, by wish or for no change."
+    )
     applied: tuple[Applied, ...] = ()
     checks: tuple[Check, ...] = ()
     users_created: tuple[str, ...] = ()

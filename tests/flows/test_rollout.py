@@ -57,7 +57,7 @@ def test_a_gate_that_is_red_from_outside_puts_all_back_the_last_first(
     monkeypatch.setattr(rollout, "plan_all", planned)
     monkeypatch.setattr(rollout, "locked", lambda opened, *_: nullcontext(opened))
 
-    state = rollout.rollout(RolloutRequest(site=site_name), return_state=True)
+    state = rollout.rollout(RolloutRequest(site=site_name, approve="any"), return_state=True)
 
     assert (state.type.value, state.name) == ("FAILED", "Failed")
     assert str(state.message).startswith("No answer at https://hs.cronova.dev.\nFiles and images")
@@ -94,7 +94,7 @@ def test_what_the_site_no_longer_names_goes_when_all_gates_have_passed(
         stacks={"caddy": StackPlan(target="vps.caddy")},
         retired={"vps": tuple(plan_retired("vps", ["caddy"], ["status"]))},
     )
-    report: Any = rollout.carry_out(SimpleNamespace(), stacks, plan)  # type: ignore[arg-type]
+    report: Any = rollout.carry_out(SimpleNamespace(), stacks, plan, None)  # type: ignore[arg-type]
     assert done == ["gate", "gate outside", "take down"]
     assert report.applied == [seconds]
 
@@ -153,7 +153,7 @@ def test_a_host_without_room_is_neither_sent_nor_written_anything(
     monkeypatch.setattr(rollout, "steps", SimpleNamespace(have_room=full))
     monkeypatch.setattr(rollout, "plan_all", planned)
     monkeypatch.setattr(rollout, "locked", lambda opened, *_: nullcontext(opened))
-    state = rollout.rollout(RolloutRequest(site=site_name), return_state=True)
+    state = rollout.rollout(RolloutRequest(site=site_name, approve="any"), return_state=True)
     assert (state.name, state.message) == ("CouldNotRun", "vps has 1 MB of disk left.")
 
 

@@ -55,7 +55,7 @@ def test_a_second_plan_is_empty_after_one_round_trip(mesh: Lab) -> None:
 
 def test_a_second_provision_and_rollout_touch_nothing(mesh: Lab) -> None:
     provisioned = meshkeeper(mesh.plan, "provision")["report"]
-    rolled_out = meshkeeper(mesh.plan, "rollout")["report"]
+    rolled_out = meshkeeper(mesh.plan, "rollout", "--yes")["report"]
     assert (provisioned["changes"], provisioned["round_trips"]) == ([], 1)
     assert (rolled_out["applied"], rolled_out["users_created"]) == ([], [])
     assert not rolled_out["canary_enrolled"]
@@ -222,7 +222,7 @@ def test_a_version_that_refuses_the_data_is_put_back(mesh: Lab, site_text: str) 
     mesh.plan.site_file.write_text(
         site_text.replace("  headscale:\n", "  headscale:\n    version: 0.28.0\n", 1)
     )
-    answer, status = ask_meshkeeper(mesh.plan, "rollout")
+    answer, status = ask_meshkeeper(mesh.plan, "rollout", "--yes")
     assert (status, answer["state"]) == (1, "Failed")
     assert "Files and images are back" in answer["message"]
     assert "The last log lines of headscale" in answer["message"]

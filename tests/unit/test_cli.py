@@ -161,6 +161,7 @@ def test_down_without_a_control_plane_stops_nothing(capsys: pytest.CaptureFixtur
         ("FAILED", "CouldNotRun", 3),
         ("CRASHED", "Crashed", 3),
         ("CANCELLED", "Cancelled", 3),
+        ("CANCELLED", "NotApproved", 2),
     ],
 )
 def test_a_runs_state_decides_the_exit_code(kind: str, name: str, code: int) -> None:

@@ -8,7 +8,7 @@ import httpx
 
 from deployments.embedded.api import Api
 from infra.model.stack import (
-    ReloadCaddy,
+    ReloadStack,
     RolloutPlan,
     StackPlan,
     StartStack,
@@ -38,7 +38,7 @@ PLAN = RolloutPlan(
         "caddy": StackPlan(
             target="vps.caddy",
             changes=(
-                ReloadCaddy(
+                ReloadStack(
                     item="caddy.configuration", summary="let caddy take over its Caddyfile"
                 ),
             ),

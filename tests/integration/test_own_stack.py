@@ -10,8 +10,9 @@ import yaml
 
 from deployments.lab.boot import Lab
 from deployments.lab.command import ask_meshkeeper
+from deployments.lab.witnesses import requests
 from tests.following import add_the_stack_of_the_page
-from tests.integration.rolling import failed, kinds, polled, roll_out, server_key
+from tests.integration.rolling import kinds, roll_out, server_key
 
 FOLDER = "/home/linuxuser/docker/vps/own/status"
 
@@ -44,7 +45,7 @@ def test_a_stack_is_added_changed_refused_and_taken_away(
     mesh: Lab, with_status: dict[str, Any]
 ) -> None:
     key = server_key(mesh)
-    with polled(mesh, f"{mesh.site.server_url}/health") as answers:
+    with requests(mesh, f"{mesh.site.server_url}/health") as asked:
         done = kinds(roll_out(mesh))
         assert {"status.start", "caddy.write", "caddy.reload"} <= set(done)
         assert "headscale.start" not in done
@@ -70,7 +71,7 @@ def test_a_stack_is_added_changed_refused_and_taken_away(
         assert status == 4
         assert "take down status" in json.dumps(planned)
         assert any(done["item"] == "status.containers" for done in roll_out(mesh)["applied"])
-    assert failed(answers) == {}
+    assert asked.failed == {}
     names = mesh.vps.check("docker", "ps", "-a", "--format", "{{.Names}}").split()
     assert sorted(names) == ["caddy", "headscale", "headscale-backup"]
     assert mesh.vps.run("test", "-e", f"{FOLDER}/www/index.html").status == 0

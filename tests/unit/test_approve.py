@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,12 @@ def said(typed: bytes) -> tuple[dict[str, str], str]:
     shown = b""
     while b"[y/N]" not in shown:
         shown += os.read(ours, 1000)
-    os.write(ours, typed)
-    out, _ = process.communicate(timeout=30)
+    # Again where nobody heard it: Ctrl-C just before the reading begins is lost, as for a person.
+    while process.poll() is None:
+        os.write(ours, typed)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1)
+    out, _ = process.communicate()
     os.close(ours)
     return json.loads(out), shown.decode()
 

@@ -15,7 +15,9 @@ def open_question(page: Page, ui: str, run_id: str) -> Locator:
 
 
 def answer_yes(dialog: Locator, name: str) -> None:
-    dialog.get_by_label("Your name").fill(name)
-    dialog.get_by_label("Roll this out?").click()
-    dialog.page.get_by_role("option", name="yes").click()
+    """By their order: the UI binds no label to its field."""
+    answer, who = dialog.locator("fieldset").nth(0), dialog.locator("fieldset").nth(1)
+    who.get_by_role("textbox").fill(name)
+    answer.get_by_role("button").click()
+    dialog.page.get_by_text("yes", exact=True).click()
     dialog.get_by_role("button", name="Submit").click()

@@ -1,14 +1,26 @@
-"""Rolling out: plan from one look, apply in order, gate, and put everything back when it is red."""
+"""Rolling out: plan from one look, have it approved, apply in order, gate, put all back when it is red."""
 
 import logging
 from dataclasses import dataclass, field
 
+from flows.approval import ask, asks
 from flows.definition import site_flow
-from infra.errors import GateFailed, MeshkeeperError
+from flows.rehearsal import rehearse
+from infra.errors import GateFailed, LockLost, MeshkeeperError
+from infra.model.approval import Approval
 from infra.model.mesh import MeshPlan
+from infra.model.rehearsal import Upgrade
 from infra.model.request import RolloutRequest, StackName
-from infra.model.stack import Applied, Check, RenderedStack, RolloutPlan, RolloutReport, StackPlan
-from infra.rollout.outlook import mesh_plan, plans, query, retired, wanted_stacks
+from infra.model.stack import (
+    Applied,
+    Check,
+    PutBack,
+    RenderedStack,
+    RolloutPlan,
+    RolloutReport,
+    StackPlan,
+)
+from infra.rollout.outlook import mesh_plan, plans, query, retired, upgrade_of, wanted_stacks
 from infra.rollout.report import markdown
 from infra.rollout.watch import watches
 from tasks import rollout as steps
@@ -23,44 +35,87 @@ log = logging.getLogger(__name__)
 class Progress:
     """What was done so far; `touched` is what a red gate puts back, last first."""
 
+    approval: Approval | None = None
     touched: list[RenderedStack] = field(default_factory=list)
     applied: list[Applied] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
 
 
+@dataclass
+class Back:
+    """How the way back ended, as sentences."""
+
+    problems: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+
 @site_flow(name="rollout", run_name="roll out {request.site}")
 def rollout(request: RolloutRequest) -> RolloutReport:
-    """Bring the stacks to the state that lies in infra/docker, and what the mesh needs besides."""
+    """Bring the stacks to the state that lies in infra/docker, and what the mesh needs besides.
+
+    What was approved is compared with what the host then needs: it may have changed meanwhile.
+    """
     opened = open_site(request.site)
     stacks = wanted_stacks(opened.site, request.stacks)
     planned = plan_all(opened, stacks)
     if planned.empty:
-        return carry_out(opened, stacks, planned)
-    with locked(opened, hosts_of(stacks), f"rollout of {', '.join(stacks)}") as held:
-        return carry_out(held, stacks, plan_all(held, stacks))
+        return carry_out(opened, stacks, planned, None)
+    approval: Approval | None = None
+    rehearsed: Upgrade | None = None
+    while True:
+        if planned.upgrade and planned.upgrade != rehearsed:
+            rehearse(opened, stacks["headscale"], planned.upgrade)
+            rehearsed = planned.upgrade
+        if asks(request, planned, approval):
+            approval = ask(planned, again=approval is not None)
+        with locked(opened, hosts_of(stacks), f"rollout of {', '.join(stacks)}") as held:
+            planned = plan_all(held, stacks)
+            if planned.upgrade in {None, rehearsed} and not asks(request, planned, approval):
+                return carry_out(held, stacks, planned, approval)
 
 
 def carry_out(
-    opened: OpenSite, stacks: dict[StackName, RenderedStack], planned: RolloutPlan
+    opened: OpenSite,
+    stacks: dict[StackName, RenderedStack],
+    planned: RolloutPlan,
+    approval: Approval | None,
 ) -> RolloutReport:
     """What is planned, and nothing else; all of it comes back when a gate is red."""
-    progress = Progress()
-    for name, plan in planned.stacks.items():
-        if any(change.kind == "ship" for change in plan.changes):
-            progress.applied.append(steps.send_images(opened, stacks[name], plan))
+    progress = Progress(
+        approval if approval and approval.plan == planned.digest else None,
+        applied=sent(opened, stacks, planned),
+    )
     try:
         for name, plan in planned.stacks.items():
             bring(opened, stacks[name], plan, progress)
         progress.checks += [steps.watch(opened, each) for each in watches(stacks, planned.stacks)]
         progress.checks += steps.gate_outside(opened, tuple(stacks))
+    except LockLost:
+        raise
     except Exception as error:
         if not progress.touched:
             raise
-        raise GateFailed(*told(error, all_back(opened, progress))) from error
+        failed = GateFailed(*told(error, all_back(opened, progress)))
+        tell_failure(opened, planned, progress, failed)
+        raise failed from error
     for stack in progress.touched:
         steps.finish(opened, stack)
     take_down_retired(opened, planned, progress)
     return complete(opened, stacks, planned, progress)
+
+
+def sent(
+    opened: OpenSite, stacks: dict[StackName, RenderedStack], planned: RolloutPlan
+) -> list[Applied]:
+    """The images that the hosts lack, once it is known that there is room for all."""
+    for name, plan in planned.stacks.items():
+        if not plan.empty:
+            steps.have_room(opened, stacks[name], plan)
+    return [
+        steps.send_images(opened, stacks[name], plan)
+        for name, plan in planned.stacks.items()
+        if any(change.kind == "ship" for change in plan.changes)
+    ]
 
 
 def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> RolloutPlan:
@@ -68,7 +123,7 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Rollou
     names = tuple(sorted({image for stack in stacks.values() for image in stack.images}))
     ids = steps.have_images(opened, names)
     planned: dict[StackName, StackPlan] = {}
-    mesh = None
+    mesh, upgrade = None, None
     gone: dict[str, tuple[StackPlan, ...]] = {}
     for host in hosts_of(stacks):
         here = {name: stack for name, stack in stacks.items() if stack.host == host}
@@ -78,7 +133,8 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Rollou
             gone[host] = retired(opened.site, host, seen)
         if "headscale" in here:
             mesh = mesh_plan(opened.settings, opened.site, seen)
-    return RolloutPlan(stacks=planned, mesh=mesh, retired=gone)
+            upgrade = upgrade_of(here, seen)
+    return RolloutPlan(stacks=planned, mesh=mesh, upgrade=upgrade, retired=gone)
 
 
 def hosts_of(stacks: dict[StackName, RenderedStack]) -> tuple[str, ...]:
@@ -104,26 +160,52 @@ def take_down_retired(opened: OpenSite, planned: RolloutPlan, progress: Progress
             progress.applied += steps.take_down(opened, host, plan)
 
 
-def all_back(opened: OpenSite, progress: Progress) -> list[str]:
-    """Put what was touched back, last first; what could not be put back, as sentences."""
-    problems = []
+def all_back(opened: OpenSite, progress: Progress) -> Back:
+    """Put what was touched back, last first."""
+    back = Back()
     for stack in reversed(progress.touched):
         try:
-            steps.put_back(opened, stack)
+            put_back = steps.put_back(opened, stack)
         except Exception as error:  # noqa: BLE001 - the others are put back all the same
-            problems.append(
+            back.problems.append(
                 f"{stack.name} could not be put back: {error} The next rollout finds and ends what is unfinished."
             )
-    return problems
+        else:
+            back.lost += lost_since(stack, put_back)
+    return back
 
 
-def told(error: Exception, problems: list[str]) -> tuple[str, str]:
+def lost_since(stack: RenderedStack, put_back: PutBack) -> list[str]:
+    if put_back.data_of is None:
+        return []
+    return [
+        f"The data of {stack.name} are back as well, as of {put_back.data_of}: what came after that "
+        "moment is lost, so a device that joined in between has to log in again."
+    ]
+
+
+def told(error: Exception, done: Back) -> tuple[str, str]:
     """Message and hint of a rollout that failed."""
-    back = "\n".join(problems) or "Files and images are back as they were before."
+    whole = [] if done.problems else ["Files and images are back as they were before."]
+    back = "\n".join([*done.problems, *whole, *done.lost])
     if isinstance(error, MeshkeeperError):
         return f"{error.message}\n{back}", error.hint
     log.error("The rollout broke", exc_info=error)
     return f"The rollout itself broke ({type(error).__name__}); its log tells where.\n{back}", ""
+
+
+def tell_failure(
+    opened: OpenSite, planned: RolloutPlan, progress: Progress, failed: GateFailed
+) -> None:
+    """The report of a rollout that was put back: the plan, what was done of it, and the reason."""
+    report = RolloutReport(
+        site=opened.site.name,
+        plan=planned,
+        applied=tuple(progress.applied),
+        checks=tuple(progress.checks),
+        failure=str(failed),
+    )
+    publish_report("rollout", markdown(report), report)
 
 
 def complete(
@@ -136,6 +218,7 @@ def complete(
     report = RolloutReport(
         site=opened.site.name,
         plan=planned,
+        approval=progress.approval,
         applied=tuple(progress.applied),
         checks=tuple(progress.checks),
     )

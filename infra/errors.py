@@ -2,6 +2,7 @@
 
 MeshkeeperError
 ├── BadInput            exit 2: nothing was touched
+│   └── NotApproved         a person said no to a plan, or nobody said yes in time
 ├── CouldNotRun         exit 3: we don't know; try again when the cause is gone
 │   ├── Unreachable         no SSH or HTTPS connection to a host
 │   ├── LoginRefused        a host does not accept our key: a second try only gets us banned
@@ -16,7 +17,8 @@ MeshkeeperError
     ├── StepFailed          a command on a host failed
     ├── LockOutPrevented    a guarded change was not confirmed and was reverted
     ├── GateFailed          a service did not become healthy; the old state is back
-    └── BackupFailed        a snapshot lacks something it must hold
+    ├── BackupFailed        a snapshot lacks something it must hold
+    └── RehearsalFailed     a new version does not serve the site's data; nothing was touched
 """
 
 from infra.text import printable
@@ -42,6 +44,10 @@ class MeshkeeperError(Exception):
 
 class BadInput(MeshkeeperError):
     exit_code = 2
+
+
+class NotApproved(BadInput):
+    pass
 
 
 class CouldNotRun(MeshkeeperError):
@@ -101,4 +107,8 @@ class GateFailed(Failed):
 
 
 class BackupFailed(Failed):
+    pass
+
+
+class RehearsalFailed(Failed):
     pass

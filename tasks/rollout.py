@@ -11,7 +11,7 @@ from infra.mesh.canary import enrol_canary
 from infra.mesh.users import create_missing_users
 from infra.model.anchor import Anchor, Canary
 from infra.model.observation import Observation, ObserveRequest
-from infra.model.stack import Applied, Check, RenderedStack, StackPlan, TakeDown
+from infra.model.stack import Applied, Check, PutBack, RenderedStack, StackPlan, TakeDown
 from infra.rollout import apply, compose, files
 from infra.rollout.identity import announce_policy, pin, require_pinned
 from infra.rollout.local_gate import gate_locally, server_key
@@ -37,6 +37,12 @@ def have_images(opened: OpenSite, names: tuple[str, ...]) -> dict[str, str]:
 def observe_stacks(opened: OpenSite, host: str, request: ObserveRequest) -> Observation:
     with session_of(opened, host) as session:
         return observe(session, request)
+
+
+@retried_step(name="have room", task_run_name="look for room for {stack.name} on {stack.host}")
+def have_room(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> None:
+    with session_of(opened, stack.host) as session:
+        apply.have_room(session, stack, plan)
 
 
 @retried_step(name="send images", task_run_name="send images of {stack.name} to {stack.host}")
@@ -110,7 +116,7 @@ def take_down(opened: OpenSite, host: str, plan: StackPlan) -> list[Applied]:
 
 
 @step(name="put back", task_run_name="put {stack.name} on {stack.host} back")
-def put_back(opened: OpenSite, stack: RenderedStack) -> tuple[Check, ...]:
+def put_back(opened: OpenSite, stack: RenderedStack) -> PutBack:
     with session_of(opened, stack.host) as session:
         return apply.put_back(session, stack)
 
@@ -118,7 +124,7 @@ def put_back(opened: OpenSite, stack: RenderedStack) -> tuple[Check, ...]:
 @retried_step(name="finish", task_run_name="commit {stack.name} on {stack.host}")
 def finish(opened: OpenSite, stack: RenderedStack) -> None:
     with session_of(opened, stack.host) as session:
-        files.finish(session, stack)
+        files.commit(session, stack)
 
 
 @retried_step(name="users", task_run_name="create users on {host}")

@@ -14,6 +14,7 @@ WITH_A_MESH = (
     "test_caddy",
     "test_main_job",
     "test_own_stack",
+    "test_releases",
     "test_rollout",
     "test_rollout_faults",
 )

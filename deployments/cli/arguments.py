@@ -21,8 +21,10 @@ COMMANDS = {
     "status": "what of the control plane runs, and what ran last",
     "provision": "bring a host to its desired state: hardened, with Docker",
     "rollout": "bring the site's stacks to their desired state",
+    "rollback": "list a stack's releases, or go back to one: files, images, data",
     "backup": "take, verify and store a snapshot of headscale",
     "drill": "prove that a snapshot brings the mesh back",
+    "rehearse": "try another version of headscale on the newest snapshot, in isolation",
     "audit": "how the hosts are, item by item, and what to do; changes nothing",
     "unlock": "take a host's lock away from the run that holds it, once you know that it is dead",
     "device-key": "make a key that lets one new device join the mesh",
@@ -82,7 +84,29 @@ def _add_options(commands: dict[str, argparse.ArgumentParser]) -> None:
         metavar="NAME",
         help="only this stack of the site file (may be repeated; default: all)",
     )
+    _add_rollback(commands["rollback"])
+    commands["rollout"].add_argument(
+        "--yes", action="store_true", help="go without asking, whatever would change"
+    )
     commands["drill"].add_argument(
         "--snapshot", default="latest", metavar="ID", help="latest, or such as 20261123T120000Z"
     )
+    commands["rehearse"].add_argument(
+        "--to", default="wanted", metavar="VERSION", help="default: the site file's version"
+    )
     commands["device-key"].add_argument("user", help="a user of the site file")
+
+
+def _add_rollback(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--to", metavar="RELEASE", help="such as 20261127T093000Z; else: list them"
+    )
+    command.add_argument(
+        "--stack", choices=("headscale", "caddy"), default="headscale", help="default: headscale"
+    )
+    command.add_argument(
+        "--with-data",
+        action="store_true",
+        help="the data too where the version alone does not demand it",
+    )
+    command.add_argument("--yes", action="store_true", help="don't ask")

@@ -10,7 +10,7 @@ from infra.host.provision import Target, host_plan, way_in
 from infra.host.report import machine_line
 from infra.model.host import Machine
 from infra.model.plan import Plan
-from infra.rollout.outlook import mesh_plan, plans, query, retired, wanted_stacks
+from infra.rollout.outlook import mesh_plan, plans, query, retired, upgrade_of, wanted_stacks
 from infra.rollout.pins import recorded_ids
 from infra.settings import load_settings
 from infra.site_file import load_site
@@ -56,6 +56,7 @@ def plan_target(target: Target) -> Seen:
     ids = recorded_ids(target.settings, site.name, images)
     found = [of_host, *plans(stacks, ids, seen).values()]
     if "headscale" in stacks:
+        upgrade_of(stacks, seen)  # what it refuses is told here, too
         found.append(mesh_plan(target.settings, site, seen))
     found += retired(site, host, seen)
     return Seen(found, seen.host.machine, session.round_trips)

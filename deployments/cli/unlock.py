@@ -19,7 +19,7 @@ def run(arguments: Namespace) -> Answer:
     site = load_site(settings.site)
     target = Target(settings, site, arguments.host or only_host(site))
     with way_in(target) as session:
-        state = shown(session)
+        state, target = shown(session), target._replace(user=session.login.user)
     if state.token is None:
         return _answer(target.host, state, _free(target.host, state))
     if not arguments.yes:

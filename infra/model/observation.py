@@ -39,6 +39,7 @@ class FileState(Model):
 
 
 class ContainerState(Model):
+    image: Text = Field(default="", description="The name by which its image was asked for.")
     image_id: Text = Field(description="`sha256:…` of the image it was made from.")
     running: bool
     health: Text = Field(description="`healthy`, `unhealthy`, `starting`; empty: no check.")

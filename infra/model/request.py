@@ -3,7 +3,7 @@
 These models are the forms in the Prefect UI.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
@@ -26,10 +26,38 @@ class RolloutRequest(BaseModel):
         description="Which stacks to bring to the wanted state, by their names in the site file; "
         "none: all of them.",
     )
+    approve: Literal["ask", "any"] = Field(
+        default="ask",
+        description="`ask`: where something would change, the run shows its plan and waits for a yes. "
+        "`any`: it goes without asking.",
+    )
+
+
+class RollbackRequest(BaseModel):
+    site: SiteName
+    stack: StackName = Field(default="headscale", description="Which stack to take back.")
+    release: Annotated[str, StringConstraints(pattern=r"^[0-9]{8}T[0-9]{6}Z$")] = Field(
+        description="A release's id such as 20261127T093000Z; `meshkeeper rollback` lists them."
+    )
+    with_data: bool = Field(
+        default=False,
+        description="Take the data back too where the version alone does not demand it: what came "
+        "later is lost.",
+    )
+    confirm: str = Field(
+        default="", description="The site's name once more: data that came later may be lost."
+    )
 
 
 class BackupRequest(BaseModel):
     site: SiteName
+
+
+class RehearsalRequest(BaseModel):
+    site: SiteName
+    to: Annotated[str, StringConstraints(pattern=r"^(wanted|[0-9]+\.[0-9]+\.[0-9]+)$")] = Field(
+        default="wanted", description="`wanted` by the site file, or a version such as 0.29.2."
+    )
 
 
 class AuditRequest(BaseModel):

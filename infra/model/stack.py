@@ -6,16 +6,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from infra.model.approval import Approval
 from infra.model.base import Model
 from infra.model.declaration import Gate, Reload
 from infra.model.mesh import MeshPlan
 from infra.model.plan import Change, Plan
+from infra.model.rehearsal import Upgrade
 from infra.model.request import StackName
+from infra.model.snapshot import SnapshotId
 
 #: The tag of the canary, which the policy gives no access to anything.
 CANARY_TAG = "tag:meshkeeper-canary"
 #: Beside a stack's files from the first change until its gate has passed.
 PENDING = ".rollout-pending"
+#: By stack with data: the container that alone may change them.
+SERVERS: dict[StackName, str] = {"headscale": "headscale"}
 
 
 class RenderedFile(Model):
@@ -68,6 +73,10 @@ class StartStack(Change):
 
     kind: Literal["start"] = "start"
     containers: tuple[str, ...]
+    migrates: bool = Field(
+        default=False,
+        description="Another image gets the data, which are kept first by a snapshot.",
+    )
 
 
 class ReloadStack(Change):
@@ -94,6 +103,7 @@ class RolloutPlan(Model):
 
     stacks: dict[StackName, StackPlan]
     mesh: MeshPlan | None = Field(default=None, description="None: headscale was not asked for.")
+    upgrade: Upgrade | None = Field(default=None, description="Rehearsed before anything is asked.")
     retired: dict[str, tuple[StackPlan, ...]] = Field(
         default={}, description="Host → stacks there that the site no longer names, to take down."
     )
@@ -113,9 +123,15 @@ class RolloutPlan(Model):
         """SHA-256 (hex) of the plan's JSON: what an approver has said yes to."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
+    @property
+    def short_digest(self) -> str:
+        """As people are shown it."""
+        return self.digest[:12]
+
     def describe(self) -> str:
         """The one text for terminal, UI and log."""
-        return "\n".join(part.describe() for part in self.parts)
+        upgrade = [f"rehearsed: {self.upgrade.describe()}"] if self.upgrade else []
+        return "\n".join([*(part.describe() for part in self.parts), *upgrade])
 
 
 class Applied(Model):
@@ -134,13 +150,26 @@ class Check(Model):
     seconds: float
 
 
+class PutBack(Model):
+    """A stack that serves again as it did before."""
+
+    checks: tuple[Check, ...] = ()
+    data_of: SnapshotId | None = Field(
+        default=None, description="Its data are those of this snapshot; None: not touched."
+    )
+
+
 class RolloutReport(Model):
     """What a rollout planned, did and proved."""
 
     site: str
     plan: RolloutPlan
+    approval: Approval | None = Field(
+        default=None, description="None: nobody was asked, by schedule, by wish or for no change."
+    )
     applied: tuple[Applied, ...] = ()
     checks: tuple[Check, ...] = ()
     users_created: tuple[str, ...] = ()
     canary: str = Field(default="", description="Name and address of the enrolled canary.")
     canary_enrolled: bool = Field(default=False, description="In this run.")
+    failure: str = Field(default="", description="Why it failed, and what was put back.")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from infra.model.observation import ContainerState, StackState
 from infra.model.stack import (
     PENDING,
+    SERVERS,
     ReloadStack,
     RenderedStack,
     ShipImage,
@@ -37,11 +38,11 @@ def plan_stack(
     differing = _differing(wanted, image_ids, state)
     changes: tuple[StackChange, ...] = (*ships, *writes)
     if differing:
-        changes += (_start(wanted, differing),)
+        changes += (_start(wanted, differing, migrates=_migrates(wanted, image_ids, state)),)
     elif _must_reload(wanted, state, writes):
         changes += (_reload(wanted),)
     elif PENDING in state.files:
-        changes += (_start(wanted, {}),)
+        changes += (_start(wanted, {}, migrates=False),)
     return StackPlan(target=f"{wanted.host}.{wanted.name}", changes=changes)
 
 
@@ -94,17 +95,26 @@ def _reason(container: ContainerState | None, mark: str, image_id: str) -> str:
     return "" if container.running else "does not run"
 
 
-def _start(wanted: RenderedStack, differing: Mapping[str, str]) -> StartStack:
+def _migrates(wanted: RenderedStack, image_ids: Mapping[str, str], state: StackState) -> bool:
+    """Whether the data get a server of another image, also where its configuration differs too."""
+    server = SERVERS.get(wanted.name, "")
+    there = state.containers.get(server)
+    return there is not None and there.image_id != image_ids[wanted.container_images[server]]
+
+
+def _start(wanted: RenderedStack, differing: Mapping[str, str], *, migrates: bool) -> StartStack:
     reasons = "; ".join(f"{name} {reason}" for name, reason in differing.items())
     return StartStack(
         item=f"{wanted.name}.containers",
         summary=f"start {wanted.name}: {reasons or 'its last rollout was cut off before its gate'}",
+        detail="A snapshot of the data is taken first." if migrates else "",
         interrupts=" ".join(
             wanted.interrupts[name]
             for name, reason in differing.items()
             if reason != MISSING and name in wanted.interrupts
         ),
         containers=tuple(differing),
+        migrates=migrates,
     )
 
 

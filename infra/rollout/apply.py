@@ -5,16 +5,16 @@ from collections.abc import Iterator
 
 from infra.access.session import Session
 from infra.errors import CouldNotRun, GateFailed, StepFailed
-from infra.images.ship import ship_images
+from infra.images.ship import image_size, ship_images
 from infra.model.stack import (
-    Check,
+    PutBack,
     ReloadStack,
     RenderedStack,
     ShipImage,
     StackPlan,
     StartStack,
-    WriteFile,
 )
+from infra.planning.room import require_room
 from infra.rollout import compose, files
 from infra.rollout.local_gate import gate_locally
 
@@ -42,12 +42,17 @@ def send_images(session: Session, plan: StackPlan) -> None:
     ship_images([c.image for c in plan.changes if isinstance(c, ShipImage)], load)
 
 
+def have_room(session: Session, stack: RenderedStack, plan: StackPlan) -> None:
+    """Raises CouldNotRun where the disk is too small for what is planned, before it is touched."""
+    written = sum(len(file.content.encode()) for file in stack.files.values())
+    shipped = sum(image_size(c.image) for c in plan.changes if isinstance(c, ShipImage))
+    require_room(session.login.name, files.releases(session, stack), written, shipped)
+
+
 def write(session: Session, stack: RenderedStack, plan: StackPlan) -> None:
-    """Keep what is there, then replace the files that differ."""
-    files.keep_previous(session, stack)
-    paths = tuple(c.path for c in plan.changes if isinstance(c, WriteFile))
-    if paths:
-        files.write_files(session, stack, paths)
+    """Make the release, with the data from before it where it may change them; write its files."""
+    migrates = any(c.migrates for c in plan.changes if isinstance(c, StartStack))
+    files.prepare(session, stack, migrates=migrates)
 
 
 def start(session: Session, stack: RenderedStack, plan: StackPlan) -> None:
@@ -58,20 +63,26 @@ def start(session: Session, stack: RenderedStack, plan: StackPlan) -> None:
         compose.reload_stack(session, stack)
 
 
-def put_back(session: Session, stack: RenderedStack) -> tuple[Check, ...]:
-    """The files and images from before; a stack that was new is taken down, its data kept.
-
-    Returns the old state's own gate. Raises StepFailed or GateFailed when that is red, too.
-    """
-    if not files.restore_previous(session, stack):
-        compose.take_down(session, stack)
-        files.finish(session, stack)
-        return ()
+def start_anew(session: Session, stack: RenderedStack) -> None:
+    """Start what differs from files that another release has, and let Caddy take over its own."""
     compose.start(session, stack)
     compose.reload_stack(session, stack)
+
+
+def put_back(session: Session, stack: RenderedStack) -> PutBack:
+    """Files, images and data from before; a stack that was new is taken down, its data kept.
+
+    Asks the old state's own gate, too. Raises StepFailed or GateFailed when that is red.
+    """
+    restored = files.restore(session, stack)
+    if not restored.back:
+        compose.take_down(session, stack)
+        files.drop(session, stack)
+        return PutBack()
+    start_anew(session, stack)
     checks = gate_locally(session, stack)
-    files.finish(session, stack)
-    return checks
+    files.drop(session, stack)
+    return PutBack(checks=checks, data_of=restored.data_of)
 
 
 def why(session: Session, container: str, error: GateFailed | StepFailed) -> str:

@@ -1,58 +1,111 @@
-"""A stack's files on its host: kept, written, put back, each in one round trip."""
+"""A stack's releases on its host: made, gone back to, looked at, each in one round trip."""
 
-import json
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from infra.access.session import Session
 from infra.errors import StepFailed
-from infra.model.stack import RenderedStack
+from infra.model.base import Model
+from infra.model.release import BringRelease, HostReleases, ReleaseId, ReplaceData
+from infra.model.snapshot import Manifest, SnapshotId
+from infra.model.stack import SERVERS, RenderedStack
 
-PROGRAM = Path(__file__).with_name("host_program.py")
-
-
-def keep_previous(session: Session, stack: RenderedStack) -> None:
-    """Make the stack's folders, and keep what is there until `finish`. Overwrites nothing."""
-    _run(session, stack, "keep")
-
-
-def write_files(session: Session, stack: RenderedStack, paths: tuple[str, ...]) -> None:
-    """Replace each file whole; the data beside them is not touched."""
-    _run(session, stack, "write", {path: stack.files[path].content for path in paths})
-
-
-def restore_previous(session: Session, stack: RenderedStack) -> bool:
-    """Put files and image names back; False when there was nothing before."""
-    return _run(session, stack, "restore") is True
+CHANGES = Path(__file__).with_name("host_program.py")
+LOOKS = Path(__file__).with_name("host_releases.py")
+#: By stack with data: who makes its snapshots.
+SIDECARS = {"headscale": "headscale-backup"}
+#: Seconds: a snapshot is taken, or a folder of data is replaced.
+PATIENCE = 300
+#: Bytes of the host's answer: a manifest of ten thousand nodes.
+LONGEST = 8 * 1024 * 1024
+Answer = TypeVar("Answer", bound=BaseModel)
 
 
-def finish(session: Session, stack: RenderedStack) -> None:
-    """The gate has passed: from now on this is the state to come back to."""
-    _run(session, stack, "finish")
+class Restored(Model):
+    """What was put back on the host."""
+
+    back: bool
+    data_of: SnapshotId | None
 
 
-def _run(
-    session: Session, stack: RenderedStack, step: str, files: dict[str, str] | None = None
-) -> Any:
+def prepare(session: Session, stack: RenderedStack, *, migrates: bool) -> None:
+    """Make a release of the wanted files, keep the data where it `migrates`, put the files in place."""
+    files = {path: file.content for path, file in stack.files.items()}
+    _change(session, stack, {"step": "prepare", "files": files, "snapshot": migrates})
+
+
+def bring(session: Session, stack: RenderedStack, change: BringRelease) -> None:
+    """The same with files and images of an earlier release."""
+    asked = {"step": "prepare", "release": change.release, "snapshot": change.snapshot}
+    _change(session, stack, asked)
+
+
+def replace_data(session: Session, stack: RenderedStack, change: ReplaceData) -> None:
+    """Stop the stack, and put the data in place that lay there before a release."""
+    _change(session, stack, {"step": "exchange", "data_of": change.data_of})
+
+
+def restore(session: Session, stack: RenderedStack) -> Restored:
+    """Files, images and, where they were kept, data as the last release had them that served."""
+    return _told(session, stack, Restored, _change(session, stack, {"step": "restore"}))
+
+
+def commit(session: Session, stack: RenderedStack) -> None:
+    """The gate has passed: from now on this is the release to come back to. The oldest go."""
+    _change(session, stack, {"step": "commit"})
+
+
+def drop(session: Session, stack: RenderedStack) -> None:
+    """Forget the release that did not serve, with images that no other needs."""
+    _change(session, stack, {"step": "drop"})
+
+
+def releases(session: Session, stack: RenderedStack) -> HostReleases:
+    """Those that lie there, and the room for another; changes nothing."""
+    return _told(session, stack, HostReleases, _run(session, LOOKS, stack, {"step": "releases"}))
+
+
+def manifest(session: Session, stack: RenderedStack, release: ReleaseId) -> Manifest:
+    """Of the data from before a release. Raises StepFailed, also for one that makes no sense."""
+    asked = {"step": "manifest", "data_of": release}
+    return _told(session, stack, Manifest, _run(session, LOOKS, stack, asked))
+
+
+def _change(session: Session, stack: RenderedStack, asked: dict[str, Any]) -> bytes:
+    return _run(session, CHANGES, stack, asked)
+
+
+def _run(session: Session, program: Path, stack: RenderedStack, asked: dict[str, Any]) -> bytes:
     request = {
-        "step": step,
         "stack": stack.name,
         "admin": stack.admin,
         "directory": str(stack.directory),
         "folders": {str(folder): mode for folder, mode in stack.folders.items()},
         "paths": sorted(stack.files),
-        "images": stack.images,
-        "files": files or {},
+        "containers": stack.container_images,
+        "server": SERVERS.get(stack.name),
+        "sidecar": SIDECARS.get(stack.name),
+        "backups": str(PurePosixPath("/home", stack.admin, "backups", stack.name)),
+        "release": None,
+        "files": {},
+        "snapshot": False,
+        **asked,
     }
-    program = f"{PROGRAM.read_text()}\n\nmain({request!r})\n"
-    output = session.check(
-        f"{step} the files of {stack.name}",
+    return session.check(
+        f"{request['step']} of {stack.name}",
         session.as_root("python3 -I -"),
-        stdin=program.encode(),
+        stdin=f"{program.read_text()}\n\nmain({request!r})\n".encode(),
+        timeout=PATIENCE,
+        limit=LONGEST,
     )
+
+
+def _told(session: Session, stack: RenderedStack, form: type[Answer], output: bytes) -> Answer:
     try:
-        return json.loads(output)
-    except ValueError as error:
+        return form.model_validate_json(output)
+    except ValidationError as error:
         raise StepFailed(
-            f"{session.login.name}: {step} {stack.name}: an unreadable answer."
+            f"{session.login.name}: {stack.name}: the host's answer on its releases makes no sense."
         ) from error

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from infra.access.anchor import canary_key
 from infra.errors import BadInput
+from infra.images.catalog import CATALOG
 from infra.model.mesh import MeshPlan
 from infra.model.observation import Observation, ObserveRequest, StackQuery
+from infra.model.rehearsal import Upgrade
 from infra.model.request import StackName
 from infra.model.site import Site
 from infra.model.snapshot import DATABASE
@@ -14,6 +16,7 @@ from infra.model.stack import RenderedStack, StackPlan
 from infra.planning.mesh import plan_mesh
 from infra.planning.retired import plan_retired
 from infra.planning.stack import plan_stack
+from infra.planning.upgrade import plan_upgrade
 from infra.rollout.render import render_stacks
 from infra.settings import Settings
 
@@ -92,3 +95,13 @@ def mesh_plan(settings: Settings, site: Site, seen: Observation) -> MeshPlan:
     """What the mesh lacks; `seen` is the host of its server."""
     headscale = site.stacks.headscale
     return plan_mesh(headscale.host, headscale.users, canary_key(settings, site.name), seen.mesh)
+
+
+def upgrade_of(stacks: Stacks, seen: Observation) -> Upgrade | None:
+    """Another version of headscale on data that is there. Raises BadInput for one that can't be."""
+    return plan_upgrade(
+        stacks["headscale"],
+        seen.stacks["headscale"],
+        has_data=seen.mesh is not None,
+        known=CATALOG,
+    )

@@ -1,6 +1,7 @@
 """Pictures of the UI for docs/images: `python -m tests.browser.screenshots http://127.0.0.1:4200`.
 
-Wants a control plane in which a drill has ended.
+Wants a control plane in which a drill has ended. With `approval` behind the address it pictures a
+rollout that waits for its yes, and wants one.
 """
 
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 from deployments.embedded.api import Api
+from tests.browser.approval import open_question
 from tests.browser.chromium import browser_page
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -39,12 +41,27 @@ def shoot(page: Page, address: str, target: Path) -> None:
     page.screenshot(path=target)
 
 
-def main(url: str) -> None:
+def shoot_approval(page: Page, url: str) -> None:
+    """The plan and the form that its approver sees."""
+    waiting = Api(f"{url}/api").waiting()
+    if not waiting:
+        sys.exit(
+            "No rollout waits in this control plane: start one in the UI, where it has changes."
+        )
+    open_question(page, url, waiting[0]["id"])
+    page.wait_for_timeout(SETTLE)
+    page.screenshot(path=IMAGES / "approval.png")
+
+
+def main(url: str, *, approval: bool) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
-    with browser_page(height=1500) as page:
+    with browser_page(height=1000 if approval else 1500) as page:
+        if approval:
+            shoot_approval(page, url)
+            return
         for name, address in pages(url).items():
             shoot(page, address, IMAGES / f"{name}.png")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], approval="approval" in sys.argv[2:])

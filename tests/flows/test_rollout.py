@@ -7,10 +7,19 @@ from typing import Any
 import pytest
 
 from flows import rollout
-from infra.errors import GateFailed, Unreachable
+from infra.errors import CouldNotRun, GateFailed, Unreachable
 from infra.model.request import RolloutRequest
-from infra.model.stack import Applied, RolloutPlan, StackPlan, StartStack
+from infra.model.stack import (
+    Applied,
+    Check,
+    PutBack,
+    RolloutPlan,
+    RolloutReport,
+    StackPlan,
+    StartStack,
+)
 from infra.planning.retired import plan_retired
+from infra.rollout.report import markdown
 
 HEADSCALE, CADDY = (SimpleNamespace(name=name) for name in ("headscale", "caddy"))
 
@@ -30,20 +39,22 @@ def test_a_gate_that_is_red_from_outside_puts_all_back_the_last_first(
     def red(*_: Any) -> None:
         raise GateFailed("No answer at https://hs.cronova.dev.", "Look at its DNS.")
 
-    names = {"write_files", "start", "put_back", "finish"}
+    names = {"write_files", "start", "finish"}
     applied = Applied(item="x", summary="x", seconds=0)
+    calm = Check(name="x", found="x", seconds=0)
     steps = {name: step(name, applied) for name in names}
+    steps |= {"put_back": step("put_back", PutBack()), "gate_on_host": step("gate", ())}
     monkeypatch.setattr(
         rollout,
         "steps",
         SimpleNamespace(
-            **steps, gate_on_host=step("gate", ()), watch=step("watch"), gate_outside=red
+            **steps, have_room=lambda *_: None, watch=step("watch", calm), gate_outside=red
         ),
     )
     monkeypatch.setattr(rollout, "plan_all", planned)
     monkeypatch.setattr(rollout, "locked", lambda opened, *_: nullcontext(opened))
 
-    state = rollout.rollout(RolloutRequest(site=site_name), return_state=True)
+    state = rollout.rollout(RolloutRequest(site=site_name, approve="any"), return_state=True)
 
     assert (state.type.value, state.name) == ("FAILED", "Failed")
     assert str(state.message).startswith("No answer at https://hs.cronova.dev.\nFiles and images")
@@ -80,7 +91,7 @@ def test_what_the_site_no_longer_names_goes_when_all_gates_have_passed(
         stacks={"caddy": StackPlan(target="vps.caddy")},
         retired={"vps": tuple(plan_retired("vps", ["caddy"], ["status"]))},
     )
-    report: Any = rollout.carry_out(SimpleNamespace(), stacks, plan)  # type: ignore[arg-type]
+    report: Any = rollout.carry_out(SimpleNamespace(), stacks, plan, None)  # type: ignore[arg-type]
     assert done == ["gate", "gate outside", "take down"]
     assert report.applied == [seconds]
 
@@ -109,13 +120,47 @@ def test_a_stack_that_can_not_be_put_back_keeps_no_other_from_it(
 ) -> None:
     back: list[str] = []
 
-    def put_back(_opened: Any, stack: Any) -> None:
+    def put_back(_opened: Any, stack: Any) -> PutBack:
         if stack is CADDY:
             raise error
         back.append(stack.name)
+        return PutBack()
 
     monkeypatch.setattr(rollout.steps, "put_back", put_back)
     progress = rollout.Progress(touched=[HEADSCALE, CADDY])  # type: ignore[list-item]
-    (told,) = rollout.all_back(None, progress)  # type: ignore[arg-type]
+    (told,) = rollout.all_back(None, progress).problems  # type: ignore[arg-type]
     assert back == ["headscale"]
     assert told.startswith(f"caddy could not be put back: {error}")
+
+
+def test_data_that_went_back_are_told_with_their_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    back = PutBack(data_of="20261127T093000Z")
+    monkeypatch.setattr(rollout.steps, "put_back", lambda *_: back)
+    progress = rollout.Progress(touched=[HEADSCALE])  # type: ignore[list-item]
+    done = rollout.all_back(None, progress)  # type: ignore[arg-type]
+    message, _ = rollout.told(GateFailed("The gate is red."), done)
+    assert message.startswith("The gate is red.\nFiles and images are back as they were before.")
+    assert "as of 20261127T093000Z: what came after that moment is lost" in message
+
+
+def test_a_host_without_room_is_neither_sent_nor_written_anything(
+    monkeypatch: pytest.MonkeyPatch, site_name: str
+) -> None:
+    def full(*_: Any) -> None:
+        raise CouldNotRun("vps has 1 MB of disk left.")
+
+    # Any other step would be an AttributeError, and end as another state.
+    monkeypatch.setattr(rollout, "steps", SimpleNamespace(have_room=full))
+    monkeypatch.setattr(rollout, "plan_all", planned)
+    monkeypatch.setattr(rollout, "locked", lambda opened, *_: nullcontext(opened))
+    state = rollout.rollout(RolloutRequest(site=site_name, approve="any"), return_state=True)
+    assert (state.name, state.message) == ("CouldNotRun", "vps has 1 MB of disk left.")
+
+
+def test_a_failed_rollouts_report_has_the_plan_and_the_reason() -> None:
+    plan = planned(None, ("headscale",))
+    report = RolloutReport(site="cronova.dev", plan=plan, failure="The gate is red.\n<b>log</b>")
+    text = markdown(report)
+    assert "the rollout failed" in text
+    assert "    The gate is red.\n    <b>log</b>\n" in text
+    assert "start it" in text

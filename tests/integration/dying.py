@@ -76,7 +76,12 @@ def _provision(target: Any, moment: str) -> None:
 
 
 def _roll_out(site_file: Path, log: Path, dies_after: int) -> None:
-    """The flow's own function, its tasks without Prefect."""
+    ended = roll_out_here(site_file, _Steps(log, dies_after))
+    ended.plan  # noqa: B018 - a report has one, the state of a failed run has not
+
+
+def roll_out_here(site_file: Path, counted: "_Steps | None" = None, patch: Any = setattr) -> Any:
+    """The flow's own function, its tasks without Prefect; its report, or the state of a failed run."""
     from flows import rollout as flow
     from infra.model.request import RolloutRequest
     from infra.settings import load_settings
@@ -86,27 +91,29 @@ def _roll_out(site_file: Path, log: Path, dies_after: int) -> None:
 
     settings = load_settings(site_file).model_copy(update={"lease_seconds": LEASE})
     site = load_site(settings.site)
-    flow.open_site = lambda _: OpenSite(site, settings)
-    flow.publish_report = lambda *_: None
-    lock.take_lock = lock.take_lock.fn
-    flow.steps = _Mortal(flow.steps, log, dies_after)
-    ended = flow.rollout.fn(RolloutRequest(site=site.name))
-    ended.plan  # noqa: B018 - a report has one, the state of a failed run has not
+    patch(flow, "open_site", lambda _: OpenSite(site, settings))
+    patch(flow, "publish_report", lambda *_: None)
+    patch(lock, "take_lock", lock.take_lock.fn)
+    patch(flow, "steps", counted or _Steps())
+    return flow.rollout.fn(RolloutRequest(site=site.name, approve="any"))
 
 
-class _Mortal:
-    """The steps of a flow, counted."""
+class _Steps:
+    """The steps of the flow, noted in `log` as they end; the process dies after one of them."""
 
-    def __init__(self, steps: Any, log: Path, dies_after: int) -> None:
-        self._steps, self._log, self._left = steps, log, dies_after
+    def __init__(self, log: Path | None = None, dies_after: int = 0) -> None:
+        from tasks import rollout
+
+        self._steps, self._log, self._left = rollout, log, dies_after
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         step = getattr(self._steps, name).fn
 
         def run(*arguments: Any) -> Any:
             answer = step(*arguments)
-            with self._log.open("a") as log:
-                log.write(f"{name}\n")
+            if self._log:
+                with self._log.open("a") as log:
+                    log.write(f"{name}\n")
             self._left -= 1
             if self._left == 0:
                 _die()

@@ -30,7 +30,7 @@ def site_changed(lab: Lab, edit: Edit) -> Iterator[None]:
 
 def roll_out(lab: Lab) -> dict[str, Any]:
     """The report of a rollout that must succeed."""
-    answer, status = ask_meshkeeper(lab.plan, "rollout")
+    answer, status = ask_meshkeeper(lab.plan, "rollout", "--yes")
     assert status == 0, answer
     report: dict[str, Any] = answer["report"]
     return report

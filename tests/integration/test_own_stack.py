@@ -63,7 +63,7 @@ def test_a_stack_is_added_changed_refused_and_taken_away(
         mine["values"]["greeting"] = "All is over."
         ends_after_some_seconds(mesh)
         write(mesh, with_status)
-        answer, status = ask_meshkeeper(mesh.plan, "rollout", "--stack", "status")
+        answer, status = ask_meshkeeper(mesh.plan, "rollout", "--yes", "--stack", "status")
         assert status == 1, answer
         assert "ended and was started again" in answer["message"]
         assert "All is better." in page(mesh)

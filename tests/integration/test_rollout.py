@@ -71,7 +71,7 @@ def test_the_server_answers_outside_by_its_name_only(mesh: Lab) -> None:
 def test_a_configuration_that_cannot_serve_is_put_back(mesh: Lab) -> None:
     files, keys = files_on_host(mesh), keys_on_host(mesh)
     with site_changed(mesh, break_headscale):
-        answer, status = ask_meshkeeper(mesh.plan, "rollout")
+        answer, status = ask_meshkeeper(mesh.plan, "rollout", "--yes")
         assert status == 1, answer
         assert "headscale" in answer["message"]
         assert "getting DERPMap" in answer["message"], "the last log lines tell why"
@@ -88,7 +88,7 @@ def test_a_caddy_that_cannot_serve_is_put_back(mesh: Lab) -> None:
         values["stacks"]["caddy"]["memory_mb"] = 16
 
     with site_changed(mesh, starve):
-        answer, status = ask_meshkeeper(mesh.plan, "rollout")
+        answer, status = ask_meshkeeper(mesh.plan, "rollout", "--yes")
         assert status == 1, answer
         assert "The container caddy ends again and again" in answer["message"]
         assert "Files and images are back" in answer["message"]
@@ -137,7 +137,7 @@ def test_a_cut_off_rollout_that_turns_red_comes_back_to_what_served(mesh: Lab) -
     files = files_on_host(mesh)
     with site_changed(mesh, break_headscale):
         write_and_die(mesh)
-        answer, status = ask_meshkeeper(mesh.plan, "rollout")
+        answer, status = ask_meshkeeper(mesh.plan, "rollout", "--yes")
         assert status == 1, answer
         assert files_on_host(mesh) == files
         assert server_key(mesh)
@@ -216,7 +216,7 @@ def test_a_device_key_is_for_known_users_only(mesh: Lab) -> None:
 
 def test_another_server_than_the_pinned_one_is_refused(mesh: Lab) -> None:
     with pinned_otherwise(mesh, {"server_key": f"mkey:{'0' * 64}"}):
-        answer, status = ask_meshkeeper(mesh.plan, "rollout")
+        answer, status = ask_meshkeeper(mesh.plan, "rollout", "--yes")
     assert status == 1
     assert "pinned" in answer["message"]
     assert "Put noise_private.key back" in answer["message"]

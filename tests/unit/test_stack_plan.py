@@ -9,7 +9,7 @@ import pytest
 
 from infra.model.observation import StackState
 from infra.model.site import Site
-from infra.model.stack import RenderedStack
+from infra.model.stack import RenderedStack, StartStack
 from infra.planning.stack import plan_stack
 from infra.rollout.render import render_stacks
 
@@ -72,6 +72,9 @@ def test_the_plan_for_a_stack_with(path: Path) -> None:
     assert [f"{c.item}: {c.summary}" for c in plan.changes] == case["plan"], case["because"]
     if "interrupts" in case:
         assert any(c.interrupts for c in plan.changes) is case["interrupts"], case["because"]
+    if "migrates" in case:
+        migrates = any(isinstance(c, StartStack) and c.migrates for c in plan.changes)
+        assert migrates is case["migrates"], case["because"]
 
 
 def test_there_are_cases_for_both_stacks() -> None:

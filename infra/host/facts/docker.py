@@ -61,6 +61,7 @@ def containers_of(project: str) -> dict[str, Any]:
 def container_state(container: dict[str, Any]) -> dict[str, Any]:
     state, labels = container["State"], container["Config"]["Labels"] or {}
     return {
+        "image": container["Config"]["Image"],
         "image_id": container["Image"],
         "running": state["Running"] and not state["Restarting"],
         "health": (state.get("Health") or {}).get("Status", ""),

@@ -1,0 +1,16 @@
+"""What a plan's approver reads. Pure."""
+
+from textwrap import indent
+
+from infra.model.stack import RolloutPlan
+
+
+def question(plan: RolloutPlan, *, again: bool) -> str:
+    """The plan as terminal and UI show it; `again`: another one was approved before.
+
+    Indented text is code in Markdown, where nothing that a plan quotes acts as markup.
+    """
+    head = "This is what the rollout would do, and what it would interrupt:"
+    if again:
+        head = "The approved plan no longer fits the host. This is the new one:"
+    return f"{head}\n\n{indent(plan.describe(), '    ')}\n\nPlan {plan.short_digest}."

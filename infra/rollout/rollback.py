@@ -1,0 +1,64 @@
+"""Looks at a host for a way back: its plan, and in its notes what that would lose."""
+
+from infra.access.session import Session
+from infra.errors import StepFailed
+from infra.mesh.users import nodes, users
+from infra.model.release import HostReleases, ReplaceData, RollbackPlan, RollbackReport
+from infra.model.request import RollbackRequest
+from infra.model.stack import RenderedStack
+from infra.planning.rollback import lost, plan_rollback
+from infra.rollout import files
+
+#: Where a release of headscale holds the policy.
+POLICY = "config/policy.hujson"
+AFTERWARDS = (
+    "The host then differs from the site file: `meshkeeper plan` shows how, and the next rollout "
+    "brings the site file's state again."
+)
+
+
+def outlook(
+    session: Session, stack: RenderedStack, wanted: RollbackRequest
+) -> tuple[RollbackPlan, HostReleases]:
+    """What going back to a release takes. Changes nothing. Raises BadInput, CouldNotRun, StepFailed."""
+    there = files.releases(session, stack)
+    plan = plan_rollback(f"{stack.host}.{stack.name}", there, wanted)
+    notes = [
+        line
+        for c in plan.changes
+        if isinstance(c, ReplaceData)
+        for line in _lost(session, stack, c)
+    ]
+    return plan.model_copy(update={"notes": (*notes, AFTERWARDS)}), there
+
+
+def policy_of(there: HostReleases, release: str) -> str | None:
+    """SHA-256 (hex) of a release's policy; None for a stack without one."""
+    found = next(known for known in there.releases if known.id == release)
+    return found.files.get(POLICY)
+
+
+def _lost(session: Session, stack: RenderedStack, change: ReplaceData) -> tuple[str, ...]:
+    kept = files.manifest(session, stack, change.data_of)
+    try:
+        present = [user.name for user in users(session)], nodes(session)
+    except StepFailed:
+        return (
+            f"The data are those of {kept.id}; what came later would be lost, and headscale does not "
+            "answer, so nobody can say what that is.",
+        )
+    return lost(kept, *present)
+
+
+def markdown(report: RollbackReport) -> str:
+    """What was gone back to, and the proof. Pure."""
+    failed = "the way back failed" if report.failure else "taken back"
+    quoted = "\n".join(f"    {line}" for line in report.failure.splitlines())
+    rows = [f"- {check.name}: {check.found} ({check.seconds:.1f} s)" for check in report.checks]
+    parts = [
+        f"# {report.site}: {report.stack} {failed}",
+        quoted,
+        report.plan.describe(),
+        "\n".join(rows),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"

@@ -62,6 +62,7 @@ def run(arguments: Namespace) -> Answer:
     site = load_site(settings.site)
     flow = FLOWS[arguments.command]
     request = _validated(flow.request, _request(site, arguments))
+    control_plane.refuse_other_site(settings)
     if arguments.command == "provision" and not arguments.json and sys.stdin.isatty():
         from deployments.cli.trust import ask_about_host_keys
 

@@ -18,6 +18,6 @@ def answer_yes(dialog: Locator, name: str) -> None:
     """By their order: the UI binds no label to its field."""
     answer, who = dialog.locator("fieldset").nth(0), dialog.locator("fieldset").nth(1)
     who.get_by_role("textbox").fill(name)
-    answer.get_by_role("button").click()
+    answer.get_by_role("button").press("ArrowDown")
     dialog.page.get_by_text("yes", exact=True).click()
     dialog.get_by_role("button", name="Submit").click()

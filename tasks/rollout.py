@@ -7,6 +7,7 @@ from infra.access.login import admin_login
 from infra.access.ssh import connect
 from infra.errors import GateFailed, StepFailed
 from infra.host.observe import observe
+from infra.images.engine import image_bytes
 from infra.images.ensure import ensure_images
 from infra.images.identity import configuration_id
 from infra.mesh.canary import enrol_canary
@@ -18,7 +19,7 @@ from infra.rollout import apply, files
 from infra.rollout.identity import announce_policy, pin, require_pinned
 from infra.rollout.local_gate import gate_locally, server_key
 from infra.rollout.outside_gate import gate_from_outside
-from infra.rollout.pins import record_ids
+from infra.rollout.pins import record_ids, record_sizes
 from tasks.definition import retried_step, step
 from tasks.site import OpenSite
 
@@ -29,6 +30,7 @@ def have_images(opened: OpenSite, names: tuple[str, ...]) -> dict[str, str]:
     ensure_images(names)
     ids = {name: configuration_id(name) for name in names}
     record_ids(opened.settings, opened.site.name, ids)
+    record_sizes(opened.settings, opened.site.name, {name: image_bytes(name) for name in names})
     return ids
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from infra.model.admission import Admission
 from infra.model.base import Model
 from infra.model.mesh import MeshPlan
 from infra.model.plan import Change, Plan
@@ -37,6 +38,7 @@ class RenderedStack(Model):
     files: dict[str, RenderedFile] = Field(description="By path below `directory`.")
     containers: dict[str, str] = Field(description="Name → mark of what it is to be started with.")
     container_images: dict[str, str] = Field(description="Name → image.")
+    memory: dict[str, int] = Field(description="Name → the container's limit in bytes.")
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -81,6 +83,7 @@ class RolloutPlan(Model):
 
     stacks: dict[StackName, StackPlan]
     mesh: MeshPlan | None = Field(default=None, description="None: headscale was not asked for.")
+    room: tuple[Admission, ...] = Field(default=(), description="Per host: whether all of it fits.")
 
     @property
     def parts(self) -> tuple[Plan[Any], ...]:
@@ -93,12 +96,16 @@ class RolloutPlan(Model):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the plan's JSON: what an approver has said yes to."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """SHA-256 (hex) of the plan's JSON: what an approver has said yes to.
+
+        What was measured of the hosts is another at each look, and no part of that.
+        """
+        return hashlib.sha256(self.model_dump_json(exclude={"room"}).encode()).hexdigest()
 
     def describe(self) -> str:
         """The one text for terminal, UI and log."""
-        return "\n".join(part.describe() for part in self.parts)
+        rooms = [admission.describe() for admission in self.room if admission.describe()]
+        return "\n".join([*(part.describe() for part in self.parts), *rooms])
 
 
 class Applied(Model):

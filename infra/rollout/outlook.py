@@ -13,7 +13,7 @@ from infra.model.snapshot import DATABASE
 from infra.model.stack import RenderedStack, StackPlan
 from infra.planning.mesh import plan_mesh
 from infra.planning.stack import plan_stack
-from infra.rollout.render import render_stacks
+from infra.rollout.render import STACKS, render_stacks
 from infra.settings import Settings
 
 Stacks = Mapping[StackName, RenderedStack]
@@ -32,6 +32,12 @@ def wanted_stacks(site: Site, names: Iterable[StackName]) -> dict[StackName, Ren
     rendered = render_stacks(site, root_pem)
     wanted = set(names)
     return {name: stack for name, stack in rendered.items() if name in wanted}
+
+
+def stacks_on(site: Site, host: str) -> dict[StackName, RenderedStack]:
+    """All that the site wants on one host."""
+    every = wanted_stacks(site, STACKS)
+    return {name: stack for name, stack in every.items() if stack.host == host}
 
 
 def query(site: Site, host: str, stacks: Stacks) -> ObserveRequest:

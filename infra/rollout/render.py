@@ -126,7 +126,13 @@ def _stack(
         },
         containers=marks,
         container_images={name: str(service["image"]) for name, service in services.items()},
+        memory={name: _bytes(service["mem_limit"]) for name, service in services.items()},
     )
+
+
+def _bytes(limit: str) -> int:
+    """Of a limit as our templates write it: `256m`."""
+    return int(limit.removesuffix("m")) * 1024 * 1024
 
 
 def _mark(service: dict[str, Any], name: str, contents: Mapping[str, bytes]) -> str:

@@ -144,7 +144,3 @@ def test_units_and_bans_are_unknown_where_nobody_answers() -> None:
     assert health.failed_units("Failed to connect to bus\n") is None
     assert health.banned("|- Currently banned:\t3\n|- Total banned:\t5\n") == 3
     assert health.banned("Failed to access socket path\n") is None
-
-
-def test_memory_that_is_free_is_some_and_not_more_than_there_is() -> None:
-    assert 0 < health.free_memory() <= health.memory()

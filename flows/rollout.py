@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from flows.definition import site_flow
 from infra.errors import GateFailed, MeshkeeperError
+from infra.images.platforms import architecture_of
 from infra.model.mesh import MeshPlan
 from infra.model.request import RolloutRequest, StackName
 from infra.model.stack import Applied, Check, RenderedStack, RolloutPlan, RolloutReport, StackPlan
@@ -57,14 +58,14 @@ def carry_out(
 
 def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> RolloutPlan:
     """One look per host. Nothing is touched when all plans are empty."""
-    names = tuple(sorted({image for stack in stacks.values() for image in stack.images}))
-    ids = steps.have_images(opened, names)
     planned: dict[StackName, StackPlan] = {}
     mesh = None
     for host in dict.fromkeys(stack.host for stack in stacks.values()):
         here = {name: stack for name, stack in stacks.items() if stack.host == host}
         seen = steps.observe_stacks(opened, host, query(opened.site, host, here))
-        planned |= plans(here, ids, seen)
+        names = tuple(sorted({image for stack in here.values() for image in stack.images}))
+        kind = architecture_of(seen.host.machine.architecture, host)
+        planned |= plans(here, steps.have_images(opened, names, kind), seen)
         if "headscale" in here:
             mesh = mesh_plan(opened.settings, opened.site, seen)
     return RolloutPlan(stacks=planned, mesh=mesh)

@@ -7,9 +7,8 @@ from infra.access.login import admin_login
 from infra.access.ssh import connect
 from infra.errors import GateFailed, StepFailed
 from infra.host.observe import observe
-from infra.images.engine import image_bytes
-from infra.images.ensure import ensure_images
-from infra.images.identity import configuration_id
+from infra.images.platforms import Architecture
+from infra.images.ready import ready_images
 from infra.mesh.canary import enrol_canary
 from infra.mesh.users import create_missing_users
 from infra.model.anchor import Anchor, Canary
@@ -25,12 +24,15 @@ from tasks.site import OpenSite
 
 
 @step(name="have the images", task_run_name="have the images ready on this machine")
-def have_images(opened: OpenSite, names: tuple[str, ...]) -> dict[str, str]:
+def have_images(
+    opened: OpenSite, names: tuple[str, ...], architecture: Architecture
+) -> dict[str, str]:
     """Their configurations' digests by name, as the host's engine calls them."""
-    ensure_images(names)
-    ids = {name: configuration_id(name) for name in names}
-    record_ids(opened.settings, opened.site.name, ids)
-    record_sizes(opened.settings, opened.site.name, {name: image_bytes(name) for name in names})
+    ready = ready_images(names, architecture)
+    ids = {name: image.image_id for name, image in ready.items()}
+    record_ids(opened.settings, opened.site.name, ids, architecture)
+    sizes = {name: image.size for name, image in ready.items()}
+    record_sizes(opened.settings, opened.site.name, sizes)
     return ids
 
 

@@ -9,6 +9,7 @@ from infra.errors import BadInput
 from infra.host.observe import observe
 from infra.host.provision import Target, host_plan, way_in
 from infra.host.report import machine_line
+from infra.images.platforms import architecture_of
 from infra.model.admission import Admission
 from infra.model.host import Machine
 from infra.model.plan import Plan
@@ -63,7 +64,8 @@ def plan_target(target: Target) -> Seen:
     with way_in(target) as session:
         seen = observe(session, query(site, host, stacks))
         of_host: Plan[Any] = host_plan(target, session, seen.host)
-    ids = recorded_ids(target.settings, site.name, images)
+    kind = architecture_of(seen.host.machine.architecture, host)
+    ids = recorded_ids(target.settings, site.name, images, kind)
     of_stacks = plans(stacks, ids, seen).values()
     sizes = recorded_sizes(target.settings, site.name)
     room = admit(tuple(stacks.values()), of_stacks, seen, sizes)

@@ -9,21 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from infra.access.anchor import write_private
+from infra.images.platforms import own
 from infra.settings import Settings
 
 #: Stands for an image of which no rollout has recorded anything: no host has it.
 UNKNOWN = "sha256:unknown"
 
 
-def recorded_ids(settings: Settings, site: str, names: Iterable[str]) -> dict[str, str]:
-    """Image id by name; UNKNOWN where no rollout has recorded one."""
+def recorded_ids(
+    settings: Settings, site: str, names: Iterable[str], architecture: str
+) -> dict[str, str]:
+    """Image id by name, for that processor; UNKNOWN where no rollout has recorded one."""
     recorded: dict[str, str] = _recorded(_ids(settings, site))
-    return {name: recorded.get(name, UNKNOWN) for name in names}
+    return {name: recorded.get(_key(name, architecture), UNKNOWN) for name in names}
 
 
-def record_ids(settings: Settings, site: str, ids: Mapping[str, str]) -> None:
+def record_ids(settings: Settings, site: str, ids: Mapping[str, str], architecture: str) -> None:
     """Add to the record; older versions stay in it, since a rollout may go back to them."""
-    _record(_ids(settings, site), ids)
+    _record(_ids(settings, site), {_key(name, architecture): ids[name] for name in ids})
+
+
+def _key(name: str, architecture: str) -> str:
+    """As in the engine, the bare name is our own processor's image."""
+    return name if architecture == own() else f"{name} for {architecture}"
 
 
 def recorded_sizes(settings: Settings, site: str) -> dict[str, int]:

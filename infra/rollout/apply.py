@@ -1,11 +1,13 @@
 """Brings one stack to its wanted state, or back to the one it had."""
 
-import platform
-from collections.abc import Iterator
+import logging
+import time
 
 from infra.access.session import Session
 from infra.errors import CouldNotRun, GateFailed, StepFailed
-from infra.images.ship import ship_images
+from infra.images.parcel import parcel
+from infra.images.platforms import Architecture, architecture_of
+from infra.images.ship import chunks, progress
 from infra.model.stack import (
     Check,
     ReloadCaddy,
@@ -16,30 +18,41 @@ from infra.model.stack import (
     WriteFile,
 )
 from infra.rollout import compose, files
+from infra.rollout.engine_store import engine_store, require_image
 from infra.rollout.local_gate import gate_locally
 
 #: For one image: some 120 MB over a slow home's uplink.
 UPLOAD_SECONDS = 3600
+log = logging.getLogger(__name__)
 
 
 def send_images(session: Session, plan: StackPlan) -> None:
-    """Stream the images that the host lacks into its engine.
+    """Give the host's engine the images that it lacks, and of them the layers that it lacks.
 
-    Raises CouldNotRun for a host with another kind of processor than ours.
+    Raises ImageUnavailable, StepFailed when the engine then has another image than the planned one.
     """
     theirs = session.check("ask for its processor", "uname -m").decode(errors="replace").strip()
-    if theirs != platform.machine():
-        raise CouldNotRun(
-            f"{session.login.name} has another processor ({theirs[:20]}) than this machine "
-            f"({platform.machine()}), for which the images are.",
-            "Run meshkeeper on a machine of the host's kind.",
-        )
+    architecture = architecture_of(theirs, session.login.name)
+    for change in plan.changes:
+        if isinstance(change, ShipImage):
+            send_image(session, change, architecture)
 
-    def load(chunks: Iterator[bytes]) -> None:
+
+def send_image(session: Session, change: ShipImage, architecture: Architecture) -> None:
+    """One image, whole or not at all: the engine checks each layer, and we what it has then."""
+    store = engine_store(session)
+    with parcel(change.image, architecture, store.images) as sent:
+        if sent.image_id != change.image_id:
+            raise CouldNotRun(
+                f"{change.image} was made anew on this machine since the plan was made.",
+                "Plan again.",
+            )
+        began = time.monotonic()
         command = session.as_root("docker load --quiet")
-        session.send("docker load", command, chunks, timeout=UPLOAD_SECONDS)
-
-    ship_images([c.image for c in plan.changes if isinstance(c, ShipImage)], load)
+        session.send("docker load", command, chunks(sent), timeout=UPLOAD_SECONDS)
+        log.info(progress(sent, sent.size, time.monotonic() - began))
+    if store.names_by_configuration:
+        require_image(session, change)
 
 
 def write(session: Session, stack: RenderedStack, plan: StackPlan) -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "backup": "take, verify and store a snapshot of headscale",
     "drill": "prove that a snapshot brings the mesh back",
     "audit": "how the hosts are, item by item, and what to do; changes nothing",
+    "outdated": "which wanted versions are older than the newest, where an index can be asked",
     "device-key": "make a key that lets one new device join the mesh",
 }
 

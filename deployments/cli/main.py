@@ -23,6 +23,7 @@ MODULES = {
     "backup": "flow",
     "drill": "flow",
     "audit": "flow",
+    "outdated": "outdated",
     "device-key": "device_key",
 }
 

@@ -9,7 +9,9 @@ from infra.images.platforms import architecture_of
 from infra.model.mesh import MeshPlan
 from infra.model.request import RolloutRequest, StackName
 from infra.model.stack import Applied, Check, RenderedStack, RolloutPlan, RolloutReport, StackPlan
-from infra.rollout.outlook import mesh_plan, plans, query, wanted_stacks
+from infra.planning.admission import admit, require_room
+from infra.rollout.outlook import mesh_plan, plans, query, stacks_on, wanted_stacks
+from infra.rollout.pins import recorded_sizes
 from infra.rollout.report import markdown
 from tasks import rollout as steps
 from tasks.report import publish_report
@@ -57,18 +59,26 @@ def carry_out(
 
 
 def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> RolloutPlan:
-    """One look per host. Nothing is touched when all plans are empty."""
+    """One look per host. Nothing is touched when all plans are empty.
+
+    Raises BadInput for a host that is too small for what is wanted of it.
+    """
     planned: dict[StackName, StackPlan] = {}
-    mesh = None
+    mesh, room = None, []
     for host in dict.fromkeys(stack.host for stack in stacks.values()):
         here = {name: stack for name, stack in stacks.items() if stack.host == host}
         seen = steps.observe_stacks(opened, host, query(opened.site, host, here))
         names = tuple(sorted({image for stack in here.values() for image in stack.images}))
         kind = architecture_of(seen.host.machine.architecture, host)
-        planned |= plans(here, steps.have_images(opened, names, kind), seen)
+        here_planned = plans(here, steps.have_images(opened, names, kind), seen)
+        planned |= here_planned
+        sizes = recorded_sizes(opened.settings, opened.site.name)
+        every = tuple(stacks_on(opened.site, host).values())
+        room.append(admit(every, here_planned.values(), seen, sizes))
         if "headscale" in here:
             mesh = mesh_plan(opened.settings, opened.site, seen)
-    return RolloutPlan(stacks=planned, mesh=mesh)
+    require_room(room)
+    return RolloutPlan(stacks=planned, mesh=mesh, room=tuple(room))
 
 
 def bring(opened: OpenSite, stack: RenderedStack, plan: StackPlan, progress: Progress) -> None:

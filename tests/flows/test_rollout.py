@@ -9,6 +9,7 @@ from flows import rollout
 from infra.errors import GateFailed, Unreachable
 from infra.model.request import RolloutRequest
 from infra.model.stack import Applied, RolloutPlan, StackPlan, StartStack
+from tests.unit.test_admission import seen
 
 HEADSCALE, CADDY = (SimpleNamespace(name=name) for name in ("headscale", "caddy"))
 
@@ -74,3 +75,22 @@ def test_a_stack_that_can_not_be_put_back_keeps_no_other_from_it(
     (told,) = rollout.all_back(None, progress)  # type: ignore[arg-type]
     assert back == ["headscale"]
     assert told.startswith(f"caddy could not be put back: {error}")
+
+
+def test_a_host_that_is_too_small_is_refused_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, site_name: str
+) -> None:
+    small = {
+        "host": {"ram": 300, "swap": 0, "used": 200},
+        "data": {"headscale": 0, "caddy": 0},
+    }
+
+    def made(_opened: Any, names: Any, _kind: Any) -> dict[str, str]:
+        return dict.fromkeys(names, "sha256:1")
+
+    looks = SimpleNamespace(observe_stacks=lambda *_: seen(small), have_images=made)
+    monkeypatch.setattr(rollout, "steps", looks)  # any other step would be an AttributeError
+    state = rollout.rollout(RolloutRequest(site=site_name), return_state=True)
+    assert (state.type.value, state.name) == ("FAILED", "BadInput")
+    assert "648 MiB of 300 MiB (300 MiB of RAM)" in str(state.message)
+    assert "stacks.headscale.memory_mb (256 MiB)" in str(state.message)

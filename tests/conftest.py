@@ -14,11 +14,15 @@ import yaml
 
 from deployments.cli.schema import EXAMPLE
 from deployments.lab.link import free_port
-from tests.sharing import ByModule
+from tests.sharing import ByModule, longest_first
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
     return ByModule(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_first(items)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ def run(arguments: Namespace) -> Answer:
     site = load_site(settings.site)
     flow = FLOWS[arguments.command]
     request = validated(flow.request, _request(site, arguments))
+    control_plane.refuse_other_site(settings)
     if request.get("approve") == "ask":
         from deployments.cli.approve import require_somebody_to_ask
 

@@ -58,6 +58,16 @@ def _other_site(settings: Settings) -> str:
     return next(iter(sites - {str(settings.site)}), "")
 
 
+def refuse_other_site(settings: Settings) -> None:
+    """Raises BadInput where the control plane runs for another site file: it would act by that one."""
+    if other := _other_site(settings):
+        raise BadInput(
+            f"The control plane of {other} runs in {settings.state}, not one of {settings.site}.",
+            "Stop it by `meshkeeper down`, or give this site a MESHKEEPER_STATE_DIR and a "
+            "MESHKEEPER_UI_PORT of its own in meshkeeper.env beside its file.",
+        )
+
+
 def answers(settings: Settings) -> bool:
     """Whether the server answers; one that runs gets some time, since it may be busy."""
     api = Api(settings.prefect_api_url)
@@ -76,12 +86,7 @@ def up(settings: Settings, site: Site) -> Status:
     does not come up.
     """
     with _alone(settings):
-        if other := _other_site(settings):
-            raise BadInput(
-                f"The control plane of {other} runs in {settings.state}.",
-                "Stop it by `meshkeeper down`, or give this site a MESHKEEPER_STATE_DIR and a "
-                "MESHKEEPER_UI_PORT of its own in meshkeeper.env beside its file.",
-            )
+        refuse_other_site(settings)
         api = Api(settings.prefect_api_url)
         if not (_record(settings, "server") and answers(settings)):
             _stop_all(settings)

@@ -57,15 +57,6 @@ def defaults(site: Site, entrypoint: str) -> dict[str, str]:
     return {"site": site.name, **host}
 
 
-def form(flow: Flow[..., Any], site: Site) -> dict[str, Any]:
-    """The schema of a flow's form; where it asks for stacks, this site's are the choices."""
-    schema = flow.parameters.model_dump(exclude_unset=True)
-    for model in schema.get("definitions", {}).values():
-        if stacks := model.get("properties", {}).get("stacks"):
-            stacks["items"] = {"type": "string", "enum": list(site.stacks.named)}
-    return schema
-
-
 def _register_one(client: SyncPrefectClient, site: Site, definition: dict[str, Any]) -> None:
     flow: Flow[..., Any] = load_flow_from_entrypoint(definition["entrypoint"])
     limit = _limit(definition)
@@ -77,7 +68,7 @@ def _register_one(client: SyncPrefectClient, site: Site, definition: dict[str, A
         tags=[*definition["tags"], site.name],
         schedules=schedules(site, definition["entrypoint"]),
         parameters={"request": defaults(site, definition["entrypoint"])},
-        parameter_openapi_schema=form(flow, site),
+        parameter_openapi_schema=flow.parameters.model_dump(exclude_unset=True),
         enforce_parameter_schema=True,
         concurrency_limit=limit.limit if limit else None,
         concurrency_options=_options(limit) if limit else None,

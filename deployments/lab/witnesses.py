@@ -1,6 +1,7 @@
 """What people would notice meanwhile: requests from outside, and two devices in the mesh."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +10,12 @@ from dataclasses import dataclass, field
 from deployments.lab.boot import Lab
 from deployments.lab.join import mesh_address
 from deployments.lab.machine import Machine
+from infra.errors import CouldNotRun
 
 #: Seconds after which a witness ends by itself, and which it has for its last look.
 LONGEST, LAST_LOOK = 900, 30
+#: Seconds in which a client finds its server again.
+RECONNECT = 60
 #: The sign to stop; a witness takes it away when it has.
 STOP = "/root/witness-stop"
 SEEN = "/root/witness-seen"
@@ -78,10 +82,11 @@ def requests(lab: Lab, url: str) -> Iterator[Requests]:
 def device(lab: Lab) -> Iterator[Device]:
     """Steady traffic between the clients over the mesh, as the first of them sees it.
 
-    Its streams are those to the server and its relay, both of them through Caddy.
+    Its streams are those to the server and its relay, both of them through Caddy. Raises
+    CouldNotRun when it has none.
     """
     client = lab.client_a
-    seen = Device(streams_before=_streams(lab, client))
+    seen = Device(streams_before=_first_streams(lab, client))
     with _witness(client, DEVICE, mesh_address(lab.client_b)):
         yield seen
     seen.streams_after = _streams(lab, client)
@@ -107,6 +112,16 @@ def _witness(machine: Machine, script: str, argument: str) -> Iterator[None]:
 
 def _lines(machine: Machine) -> list[str]:
     return machine.check("cat", SEEN).splitlines()
+
+
+def _first_streams(lab: Lab, client: Machine) -> frozenset[str]:
+    """Waits for them: a client whose server was replaced a moment ago may be between two tries."""
+    deadline = time.monotonic() + RECONNECT
+    while not (streams := _streams(lab, client)):
+        if time.monotonic() > deadline:
+            raise CouldNotRun(f"{client.name} has no connection to its server.", "Run `make lab`.")
+        time.sleep(0.5)
+    return streams
 
 
 def _streams(lab: Lab, client: Machine) -> frozenset[str]:

@@ -36,7 +36,7 @@ def pin_host_key(login: Login, expected: str | None) -> bool:
             f"it to hosts.{login.name}.host_key in the site file.",
         )
     if key.fingerprint != expected:
-        raise host_key_mismatch(login, key.fingerprint)
+        raise host_key_mismatch(login, key.fingerprint, expected)
     pin(login, key)
     return True
 

@@ -77,7 +77,9 @@ def _opened(connection: Connection, login: Login) -> tuple[Login, WatchedTranspo
     try:
         used: Login = connection.open()
     except BadHostKeyException as error:
-        raise host_key_mismatch(login, error.key.fingerprint) from error
+        raise host_key_mismatch(
+            login, error.key.fingerprint, error.expected_key.fingerprint
+        ) from error
     except (SSHException, EOFError, OSError) as error:
         raise unreachable(login, error) from error
     transport: WatchedTransport = connection.transport
@@ -87,16 +89,19 @@ def _opened(connection: Connection, login: Login) -> tuple[Login, WatchedTranspo
 
 def unreachable(login: Login, error: Exception) -> Unreachable:
     """No SSH connection, with the reason that the network gave."""
+    # Of paramiko's own errors the number is None, and says nothing.
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return Unreachable(
-        f"No SSH connection to {login}: {error or type(error).__name__}.",
-        "Is the machine on, are address and port right in the site file, does a firewall allow it?",
+        f"No SSH connection to {login}: {reason}.",
+        "Is the machine on, are address and port right in the site file, does a firewall allow it? "
+        "After failed logins fail2ban may have banned your address for an hour.",
     )
 
 
-def host_key_mismatch(login: Login, seen: str) -> HostKeyMismatch:
-    """Both possible reasons, and how to tell which one it is."""
+def host_key_mismatch(login: Login, seen: str, expected: str) -> HostKeyMismatch:
+    """Both fingerprints and both possible reasons, and how to tell which one it is."""
     return HostKeyMismatch(
-        f"{login} shows the host key {seen}, which is not the one we know. Either the machine was "
+        f"{login} shows the host key {seen}, expected is {expected}. Either the machine was "
         "installed anew, or somebody stands between you and it.",
         "Compare with the fingerprint in the provider's console. Only if it is the same, write it "
         f"to hosts.{login.name}.host_key in the site file and run `meshkeeper provision`.",

@@ -11,7 +11,7 @@ from infra.model.fields import Label
 
 SiteName = Annotated[str, Field(description="The site's domain, as in its site file.")]
 #: Which there are is for the site file to say (infra/model/declaration.py).
-StackName = Label
+StackName = Annotated[Label, Field(examples=["headscale"])]
 
 
 class ProvisionRequest(BaseModel):

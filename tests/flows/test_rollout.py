@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from deployments.cli.schema import EXAMPLE
-from deployments.embedded.registration import form
 from flows import rollout
 from infra.errors import CouldNotRun, GateFailed, Unreachable
 from infra.model.request import RolloutRequest
@@ -22,7 +20,6 @@ from infra.model.stack import (
 )
 from infra.planning.retired import plan_retired
 from infra.rollout.report import markdown
-from infra.site_file import load_site
 from tests.unit.test_admission import seen
 
 HEADSCALE, CADDY = (SimpleNamespace(name=name) for name in ("headscale", "caddy"))
@@ -100,11 +97,14 @@ def test_what_the_site_no_longer_names_goes_when_all_gates_have_passed(
     assert report.applied == [seconds]
 
 
-def test_the_form_offers_the_stacks_of_its_site() -> None:
-    properties = form(rollout.rollout, load_site(EXAMPLE))["definitions"]["RolloutRequest"]
-    stacks = properties["properties"]["stacks"]
-    assert stacks["items"] == {"type": "string", "enum": ["headscale", "caddy"]}
-    assert stacks["default"] == []
+def test_a_stack_that_the_site_does_not_name_is_refused_with_those_that_it_does(
+    site_name: str,
+) -> None:
+    """The form knows the stacks' names no better than the site file, which may change at any time."""
+    request = RolloutRequest(site=site_name, stacks=("hullo",))
+    state = rollout.rollout(request, return_state=True)
+    assert (state.type.value, state.name) == ("FAILED", "BadInput")
+    assert "It names: headscale, caddy." in str(state.message)
 
 
 def planned(_opened: Any, stacks: Any) -> RolloutPlan:

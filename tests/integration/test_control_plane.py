@@ -161,6 +161,9 @@ def test_another_site_does_not_take_a_running_control_plane_away(
     code, answer = other.call("up")
     assert (code, answer["error"]) == (2, "BadInput")
     assert str(control_plane.site) in answer["message"]
+    code, answer = other.call("provision")
+    assert (code, answer["error"]) == (2, "BadInput"), "it would act by the other file"
+    assert f"not one of {other.site}" in answer["message"]
     code, answer = other.call("status")
     assert (code, answer["of_other_site"]) == (3, str(control_plane.site))
     assert control_plane.call("status")[0] == 0

@@ -129,6 +129,7 @@ def test_a_refused_key_and_a_changed_host_key_end_a_run_after_a_handful_of_conne
     answer, status = ask_meshkeeper(plan, "provision")
     assert status == CouldNotRun.exit_code
     assert f"vps (linuxuser@{delivered.address}:22) shows the host key" in answer["message"]
+    assert f"expected is {delivered.host_key}" in answer["message"]
     assert "installed anew, or somebody stands between" in answer["message"]
     assert "Compare with the fingerprint in the provider's console" in answer["message"]
     assert connections(vps) == 4

@@ -7,8 +7,11 @@ from flows.approval import ask, asks
 from flows.definition import site_flow
 from flows.rehearsal import rehearse
 from infra.errors import GateFailed, LockLost, MeshkeeperError
+from infra.images.platforms import architecture_of
+from infra.model.admission import Admission
 from infra.model.approval import Approval
 from infra.model.mesh import MeshPlan
+from infra.model.observation import Observation
 from infra.model.rehearsal import Upgrade
 from infra.model.request import RolloutRequest, StackName
 from infra.model.stack import (
@@ -20,7 +23,17 @@ from infra.model.stack import (
     RolloutReport,
     StackPlan,
 )
-from infra.rollout.outlook import mesh_plan, plans, query, retired, upgrade_of, wanted_stacks
+from infra.planning.admission import admit, require_room
+from infra.rollout.outlook import (
+    mesh_plan,
+    plans,
+    query,
+    retired,
+    stacks_on,
+    upgrade_of,
+    wanted_stacks,
+)
+from infra.rollout.pins import recorded_sizes
 from infra.rollout.report import markdown
 from infra.rollout.watch import watches
 from tasks import rollout as steps
@@ -119,22 +132,36 @@ def sent(
 
 
 def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> RolloutPlan:
-    """One look per host. Nothing is touched when all plans are empty."""
-    names = tuple(sorted({image for stack in stacks.values() for image in stack.images}))
-    ids = steps.have_images(opened, names)
+    """One look per host. Nothing is touched when all plans are empty.
+
+    Raises BadInput for a host that is too small for what is wanted of it.
+    """
     planned: dict[StackName, StackPlan] = {}
     mesh, upgrade = None, None
     gone: dict[str, tuple[StackPlan, ...]] = {}
+    room: list[Admission] = []
     for host in hosts_of(stacks):
         here = {name: stack for name, stack in stacks.items() if stack.host == host}
         seen = steps.observe_stacks(opened, host, query(opened.site, host, here))
-        planned |= plans(here, ids, seen)
+        here_planned = plans(here, image_ids(opened, here, host, seen), seen)
+        planned |= here_planned
+        sizes = recorded_sizes(opened.settings, opened.site.name)
+        room.append(admit(stacks_on(opened.site, host), here_planned, seen, sizes))
         if stacks.keys() == opened.site.stacks.named.keys():
             gone[host] = retired(opened.site, host, seen)
         if "headscale" in here:
             mesh = mesh_plan(opened.settings, opened.site, seen)
             upgrade = upgrade_of(here, seen)
-    return RolloutPlan(stacks=planned, mesh=mesh, upgrade=upgrade, retired=gone)
+    require_room(room)
+    return RolloutPlan(stacks=planned, mesh=mesh, upgrade=upgrade, retired=gone, room=tuple(room))
+
+
+def image_ids(
+    opened: OpenSite, here: dict[StackName, RenderedStack], host: str, seen: Observation
+) -> dict[str, str]:
+    """By name; the images are ready on this machine then, for the host's processor."""
+    names = tuple(sorted({image for stack in here.values() for image in stack.images}))
+    return steps.have_images(opened, names, architecture_of(seen.host.machine.architecture, host))
 
 
 def hosts_of(stacks: dict[StackName, RenderedStack]) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ import time
 from infra.access.anchor import load_anchor
 from infra.errors import GateFailed, StepFailed
 from infra.host.observe import observe
-from infra.images.ensure import ensure_images
-from infra.images.identity import configuration_id
+from infra.images.platforms import Architecture
+from infra.images.ready import ready_images
 from infra.mesh.canary import enrol_canary
 from infra.mesh.users import create_missing_users
 from infra.model.anchor import Anchor, Canary
@@ -17,7 +17,7 @@ from infra.rollout.identity import announce_policy, pin, require_pinned
 from infra.rollout.local_gate import gate_locally, server_key
 from infra.rollout.outlook import front, wanted_stacks, with_needed
 from infra.rollout.outside_gate import gate_from_outside
-from infra.rollout.pins import record_ids
+from infra.rollout.pins import record_ids, record_sizes, recorded_sizes
 from infra.rollout.watch import Watch
 from infra.rollout.watch import watch as watch_on_host
 from tasks.definition import retried_step, step
@@ -25,11 +25,15 @@ from tasks.site import OpenSite, session_of
 
 
 @step(name="have the images", task_run_name="have the images ready on this machine")
-def have_images(opened: OpenSite, names: tuple[str, ...]) -> dict[str, str]:
+def have_images(
+    opened: OpenSite, names: tuple[str, ...], architecture: Architecture
+) -> dict[str, str]:
     """Their configurations' digests by name, as the host's engine calls them."""
-    ensure_images(names)
-    ids = {name: configuration_id(name) for name in names}
-    record_ids(opened.settings, opened.site.name, ids)
+    ready = ready_images(names, architecture)
+    ids = {name: image.image_id for name, image in ready.items()}
+    record_ids(opened.settings, opened.site.name, ids, architecture)
+    sizes = {name: image.size for name, image in ready.items()}
+    record_sizes(opened.settings, opened.site.name, sizes)
     return ids
 
 
@@ -41,8 +45,9 @@ def observe_stacks(opened: OpenSite, host: str, request: ObserveRequest) -> Obse
 
 @retried_step(name="have room", task_run_name="look for room for {stack.name} on {stack.host}")
 def have_room(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> None:
+    sizes = recorded_sizes(opened.settings, opened.site.name)
     with session_of(opened, stack.host) as session:
-        apply.have_room(session, stack, plan)
+        apply.have_room(session, stack, plan, sizes)
 
 
 @retried_step(name="send images", task_run_name="send images of {stack.name} to {stack.host}")

@@ -26,6 +26,7 @@ COMMANDS = {
     "drill": "prove that a snapshot brings the mesh back",
     "rehearse": "try another version of headscale on the newest snapshot, in isolation",
     "audit": "how the hosts are, item by item, and what to do; changes nothing",
+    "outdated": "which wanted versions are older than the newest, where an index can be asked",
     "unlock": "take a host's lock away from the run that holds it, once you know that it is dead",
     "device-key": "make a key that lets one new device join the mesh",
 }

@@ -25,6 +25,7 @@ MODULES = {
     "drill": "flow",
     "rehearse": "flow",
     "audit": "flow",
+    "outdated": "outdated",
     "device-key": "device_key",
     "unlock": "unlock",
 }

@@ -24,6 +24,7 @@ _MODULES = (
     "listeners",
     "firewall",
     "docker",
+    "memory",
     "stacks",
     "health",
     "main",

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from infra.model.admission import Admission
 from infra.model.approval import Approval
 from infra.model.base import Model
 from infra.model.declaration import Gate, Reload
@@ -43,6 +44,7 @@ class RenderedStack(Model):
     files: dict[str, RenderedFile] = Field(description="By path below `directory`.")
     containers: dict[str, str] = Field(description="Name → mark of what it is to be started with.")
     container_images: dict[str, str] = Field(description="Name → image.")
+    memory: dict[str, int] = Field(description="Name → the container's limit in bytes.")
     reload: Reload | None = None
     interrupts: dict[str, str] = Field(
         default={}, description="Container → what users notice when it is replaced."
@@ -107,6 +109,7 @@ class RolloutPlan(Model):
     retired: dict[str, tuple[StackPlan, ...]] = Field(
         default={}, description="Host → stacks there that the site no longer names, to take down."
     )
+    room: tuple[Admission, ...] = Field(default=(), description="Per host: whether all of it fits.")
 
     @property
     def parts(self) -> tuple[Plan[Any], ...]:
@@ -120,8 +123,11 @@ class RolloutPlan(Model):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the plan's JSON: what an approver has said yes to."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """SHA-256 (hex) of the plan's JSON: what an approver has said yes to.
+
+        What was measured of the hosts is another at each look, and no part of that.
+        """
+        return hashlib.sha256(self.model_dump_json(exclude={"room"}).encode()).hexdigest()
 
     @property
     def short_digest(self) -> str:
@@ -131,7 +137,8 @@ class RolloutPlan(Model):
     def describe(self) -> str:
         """The one text for terminal, UI and log."""
         upgrade = [f"rehearsed: {self.upgrade.describe()}"] if self.upgrade else []
-        return "\n".join([*(part.describe() for part in self.parts), *upgrade])
+        rooms = [admission.describe() for admission in self.room if admission.describe()]
+        return "\n".join([*(part.describe() for part in self.parts), *upgrade, *rooms])
 
 
 class Applied(Model):

@@ -1,11 +1,14 @@
 """Brings one stack to its wanted state, or back to the one it had."""
 
-import platform
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Mapping
 
 from infra.access.session import Session
 from infra.errors import CouldNotRun, GateFailed, StepFailed
-from infra.images.ship import image_size, ship_images
+from infra.images.parcel import parcel
+from infra.images.platforms import Architecture, architecture_of
+from infra.images.ship import chunks, progress
 from infra.model.stack import (
     PutBack,
     ReloadStack,
@@ -16,36 +19,52 @@ from infra.model.stack import (
 )
 from infra.planning.room import require_room
 from infra.rollout import compose, files
+from infra.rollout.engine_store import engine_store, require_image
 from infra.rollout.local_gate import gate_locally
 
 #: For one image: some 120 MB over a slow home's uplink.
 UPLOAD_SECONDS = 3600
+log = logging.getLogger(__name__)
 
 
 def send_images(session: Session, plan: StackPlan) -> None:
-    """Stream the images that the host lacks into its engine.
+    """Give the host's engine the images that it lacks, and of them the layers that it lacks.
 
-    Raises CouldNotRun for a host with another kind of processor than ours.
+    Raises ImageUnavailable, StepFailed when the engine then has another image than the planned one.
     """
     theirs = session.check("ask for its processor", "uname -m").decode(errors="replace").strip()
-    if theirs != platform.machine():
-        raise CouldNotRun(
-            f"{session.login.name} has another processor ({theirs[:20]}) than this machine "
-            f"({platform.machine()}), for which the images are.",
-            "Run meshkeeper on a machine of the host's kind.",
-        )
+    architecture = architecture_of(theirs, session.login.name)
+    for change in plan.changes:
+        if isinstance(change, ShipImage):
+            send_image(session, change, architecture)
 
-    def load(chunks: Iterator[bytes]) -> None:
+
+def send_image(session: Session, change: ShipImage, architecture: Architecture) -> None:
+    """One image, whole or not at all: the engine checks each layer, and we what it has then."""
+    store = engine_store(session)
+    with parcel(change.image, architecture, store.images) as sent:
+        if sent.image_id != change.image_id:
+            raise CouldNotRun(
+                f"{change.image} was made anew on this machine since the plan was made.",
+                "Plan again.",
+            )
+        began = time.monotonic()
         command = session.as_root("docker load --quiet")
-        session.send("docker load", command, chunks, timeout=UPLOAD_SECONDS)
+        session.send("docker load", command, chunks(sent), timeout=UPLOAD_SECONDS)
+        log.info(progress(sent, sent.size, time.monotonic() - began))
+    if store.names_by_configuration:
+        require_image(session, change)
 
-    ship_images([c.image for c in plan.changes if isinstance(c, ShipImage)], load)
 
+def have_room(
+    session: Session, stack: RenderedStack, plan: StackPlan, sizes: Mapping[str, int]
+) -> None:
+    """Raises CouldNotRun where the disk is too small for what is planned, before it is touched.
 
-def have_room(session: Session, stack: RenderedStack, plan: StackPlan) -> None:
-    """Raises CouldNotRun where the disk is too small for what is planned, before it is touched."""
+    `sizes`: of images by name, unpacked, in bytes.
+    """
     written = sum(len(file.content.encode()) for file in stack.files.values())
-    shipped = sum(image_size(c.image) for c in plan.changes if isinstance(c, ShipImage))
+    shipped = sum(sizes[c.image] for c in plan.changes if isinstance(c, ShipImage))
     require_room(session.login.name, files.releases(session, stack), written, shipped)
 
 

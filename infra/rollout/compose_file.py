@@ -34,6 +34,11 @@ def services(file: Path, rendered: bytes) -> dict[str, dict[str, Any]]:
     return found
 
 
+def limit_bytes(service: Mapping[str, Any]) -> int:
+    """The memory limit of one of `services`, whose form is known by then: `256m`."""
+    return int(service["mem_limit"].removesuffix("m")) * 1024 * 1024
+
+
 def require_declared_ports(
     file: Path, found: Mapping[str, dict[str, Any]], declared: Iterable[PublishedPort]
 ) -> None:

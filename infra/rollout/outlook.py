@@ -46,6 +46,12 @@ def wanted_stacks(site: Site, names: Iterable[StackName]) -> dict[StackName, Ren
     return {name: stack for name, stack in rendered.items() if name in wanted}
 
 
+def stacks_on(site: Site, host: str) -> dict[StackName, RenderedStack]:
+    """All that the site wants on one host."""
+    every = wanted_stacks(site, ())
+    return {name: stack for name, stack in every.items() if stack.host == host}
+
+
 def with_needed(site: Site, names: Iterable[StackName]) -> set[StackName]:
     """These stacks, and those that they need."""
     found = set(names)

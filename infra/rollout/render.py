@@ -10,7 +10,7 @@ from infra.model.declaration import FILE, Declaration, Gate, Question
 from infra.model.site import Site
 from infra.model.stack import CANARY_TAG, RenderedFile, RenderedStack
 from infra.planning.order import rollout_order
-from infra.rollout.compose_file import require_declared_ports, services
+from infra.rollout.compose_file import limit_bytes, require_declared_ports, services
 from infra.rollout.templates import Templates
 
 SIDECAR_IMAGE = "python:3.13-slim-trixie"
@@ -65,6 +65,7 @@ def _stack(site: Site, name: str, acme_root: bytes | None) -> RenderedStack:
         files={path: RenderedFile(content=content.decode()) for path, content in contents.items()},
         containers=marks,
         container_images={name: str(service["image"]) for name, service in found.items()},
+        memory={name: limit_bytes(service) for name, service in found.items()},
         reload=declaration.reload,
         interrupts=declaration.interrupts,
         gate=_gate(declaration.gate, templates),

@@ -20,6 +20,7 @@ from infra.model.stack import (
 )
 from infra.planning.retired import plan_retired
 from infra.rollout.report import markdown
+from tests.unit.test_admission import seen
 
 HEADSCALE, CADDY = (SimpleNamespace(name=name) for name in ("headscale", "caddy"))
 
@@ -164,3 +165,22 @@ def test_a_failed_rollouts_report_has_the_plan_and_the_reason() -> None:
     assert "the rollout failed" in text
     assert "    The gate is red.\n    <b>log</b>\n" in text
     assert "start it" in text
+
+
+def test_a_host_that_is_too_small_is_refused_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, site_name: str
+) -> None:
+    small = {
+        "host": {"ram": 300, "swap": 0, "used": 200},
+        "data": {"headscale": 0, "caddy": 0},
+    }
+
+    def made(_opened: Any, names: Any, _kind: Any) -> dict[str, str]:
+        return dict.fromkeys(names, "sha256:1")
+
+    looks = SimpleNamespace(observe_stacks=lambda *_: seen(small), have_images=made)
+    monkeypatch.setattr(rollout, "steps", looks)  # any other step would be an AttributeError
+    state = rollout.rollout(RolloutRequest(site=site_name), return_state=True)
+    assert (state.type.value, state.name) == ("FAILED", "BadInput")
+    assert "648 MiB of 300 MiB (300 MiB of RAM)" in str(state.message)
+    assert "stacks.headscale.memory_mb (256 MiB)" in str(state.message)

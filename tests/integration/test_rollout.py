@@ -17,6 +17,7 @@ from infra.access.login import admin_login
 from infra.access.ssh import connect
 from infra.errors import GateFailed
 from infra.host.observe import observe
+from infra.images.platforms import own
 from infra.mesh.headscale import list_nodes, list_users, parse_nodes, parse_users
 from infra.model.stack import CANARY_TAG, PENDING
 from infra.rollout import apply, outside_gate
@@ -127,7 +128,7 @@ def write_and_die(lab: Lab) -> None:
     images = {image for stack in stacks.values() for image in stack.images}
     with connect(admin_login(lab.settings, site, "vps")) as session:
         seen = observe(session, query(site, "vps", stacks))
-        ids = recorded_ids(lab.settings, site.name, images)
+        ids = recorded_ids(lab.settings, site.name, images, own())
         apply.write(session, stacks["headscale"], plans(stacks, ids, seen)["headscale"])
     lab.vps.check("test", "-e", f"{HEADSCALE}/{PENDING}")
 

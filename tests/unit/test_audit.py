@@ -52,6 +52,7 @@ def seen(case: dict[str, Any]) -> Observation:
         "stacks": {},
         "images": {},
         "projects": [],
+        "memory": {"used_bytes": 1 << 29, "containers": {}},
         "mesh": None,
         "health": HEALTH | health,
     }

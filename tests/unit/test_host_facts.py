@@ -146,10 +146,6 @@ def test_units_and_bans_are_unknown_where_nobody_answers() -> None:
     assert health.banned("Failed to access socket path\n") is None
 
 
-def test_memory_that_is_free_is_some_and_not_more_than_there_is() -> None:
-    assert 0 < health.free_memory() <= health.memory()
-
-
 def test_the_projects_with_our_mark_are_told_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
     of = "com.docker.compose.project"
     listed = [{"Labels": {of: "status"}}, {"Labels": {of: "caddy"}}, {"Labels": {of: "status"}}]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_FILES = 2000
 MOST_BYTES = 32 * 1024 * 1024
+#: Files of a stack's data whose sizes are added up.
+MOST_DATA = 20_000
 #: For the mesh: seconds (it takes milliseconds), users or nodes, characters of a name or of a node's tags.
 MESH_SECONDS = 2
 MOST_ROWS = 10_000
@@ -35,7 +37,26 @@ def stack_state(stack: dict[str, Any]) -> dict[str, Any]:
             mode = stat.S_IMODE(entry.st_mode)
             files[os.path.relpath(path, stack["directory"])] = {"sha256": digest, "mode": mode}
     project = stack["project"]
-    return {"project": project, "files": files, "containers": containers_of(project)}
+    return {
+        "project": project,
+        "data_bytes": sum(map(data_bytes, data_below(stack))),
+        "files": files,
+        "containers": containers_of(project),
+    }
+
+
+def data_below(stack: dict[str, Any]) -> Iterator[str]:
+    """The first files in the folders whose content is not looked at."""
+    folders = [os.path.join(stack["directory"], name) for name in stack["exclude"]]
+    return islice((path for folder in folders for path in files_below(folder, set())), MOST_DATA)
+
+
+def data_bytes(path: str) -> int:
+    """0 for what is gone by now: a database's log comes and goes."""
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0
 
 
 def files_below(directory: str, exclude: set[str]) -> Iterator[str]:

@@ -87,19 +87,6 @@ class RolloutPlan(Model):
         """In the order of the rollout."""
         return (*self.stacks.values(), *([self.mesh] if self.mesh else []))
 
-    @property
-    def empty(self) -> bool:
-        return all(part.empty for part in self.parts)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 (hex) of the plan's JSON: what an approver has said yes to."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
-
-    def describe(self) -> str:
-        """The one text for terminal, UI and log."""
-        return "\n".join(part.describe() for part in self.parts)
-
 
 class Applied(Model):
     """A change that was carried out."""

@@ -1,5 +1,6 @@
 """A host's lock, with the host's own program and the check in its shell."""
 
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -52,7 +53,7 @@ def test_a_second_run_is_told_at_once_who_holds_the_lock_since_when_and_doing_wh
         f"vps is locked by {first.holder.owner} since {first.holder.since:%Y-%m-%d %H:%M:%S} UTC "
         "(provision vps, run quick-fox)."
     )
-    assert "within 60 s" in refused.value.hint or "within 59 s" in refused.value.hint
+    assert re.search("within (60|5[0-9]) s", refused.value.hint)
     assert "`meshkeeper unlock`" in refused.value.hint
 
 
@@ -73,10 +74,14 @@ def test_who_released_it_leaves_it_to_the_next(session: Any) -> None:
 
 
 def test_a_lease_that_ran_out_is_free_and_is_not_given_back(session: Any, folder: Path) -> None:
-    mine = claim(lease=1)
+    mine = claim()
     lock.take(session, mine)
     assert lock.renew(session, mine)
-    time.sleep(1.1)
+    first, holder = (folder / "lock").read_text().splitlines()
+    token, _, boot = first.split()
+    (folder / "lock").write_text(
+        f"{token} {int(time.clock_gettime(time.CLOCK_BOOTTIME))} {boot}\n{holder}\n"
+    )
     assert not lock.renew(session, mine)
     assert run(mine.token).returncode == lock_check.STATUS
     lock.take(session, claim())

@@ -3,6 +3,7 @@
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,11 @@ def serve(channel: Channel, command: str) -> None:
         threading.Thread(target=feed, args=(channel, program.stdin), daemon=True).start()
         assert program.stdout
         assert program.stderr
-        channel.sendall(program.stdout.read())
-        channel.sendall_stderr(program.stderr.read())
-        channel.send_exit_status(program.wait())
-        channel.close()
+        with suppress(OSError):  # who asked has left
+            channel.sendall(program.stdout.read())
+            channel.sendall_stderr(program.stderr.read())
+            channel.send_exit_status(program.wait())
+            channel.close()
 
 
 def feed(channel: Channel, stdin: Any) -> None:

@@ -33,21 +33,23 @@ class Shell(Sshd):
 
 def serve(channel: Channel, command: str) -> None:
     """As sshd does it: what comes goes to the program, for as long as that reads."""
-    with subprocess.Popen(
-        ["sh", "-c", command],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as program:
+    with (
+        suppress(OSError),  # who asked has left, or the program did not read all
+        subprocess.Popen(
+            ["sh", "-c", command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as program,
+    ):
         assert program.stdin
         threading.Thread(target=feed, args=(channel, program.stdin), daemon=True).start()
         assert program.stdout
         assert program.stderr
-        with suppress(OSError):  # who asked has left
-            channel.sendall(program.stdout.read())
-            channel.sendall_stderr(program.stderr.read())
-            channel.send_exit_status(program.wait())
-            channel.close()
+        channel.sendall(program.stdout.read())
+        channel.sendall_stderr(program.stderr.read())
+        channel.send_exit_status(program.wait())
+        channel.close()
 
 
 def feed(channel: Channel, stdin: Any) -> None:

@@ -65,6 +65,9 @@ class Reload(Model):
     container: Label
     files: tuple[RelativePath, ...]
     command: tuple[str, ...] = Field(min_length=1, description="Run inside the container.")
+    holds: tuple[Port, ...] = Field(
+        default=(), description="TCP ports of the host at which new connections wait meanwhile."
+    )
 
 
 class Question(Model):

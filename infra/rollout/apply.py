@@ -21,6 +21,7 @@ from infra.planning.room import require_room
 from infra.rollout import compose, files
 from infra.rollout.engine_store import engine_store, require_image
 from infra.rollout.local_gate import gate_locally
+from infra.rollout.reload import reload_stack
 
 #: For one image: some 120 MB over a slow home's uplink.
 UPLOAD_SECONDS = 3600
@@ -79,13 +80,13 @@ def start(session: Session, stack: RenderedStack, plan: StackPlan) -> None:
     if any(isinstance(c, StartStack) for c in plan.changes):
         compose.start(session, stack)
     elif any(isinstance(c, ReloadStack) for c in plan.changes):
-        compose.reload_stack(session, stack)
+        reload_stack(session, stack)
 
 
 def start_anew(session: Session, stack: RenderedStack) -> None:
     """Start what differs from files that another release has, and let Caddy take over its own."""
     compose.start(session, stack)
-    compose.reload_stack(session, stack)
+    reload_stack(session, stack)
 
 
 def put_back(session: Session, stack: RenderedStack) -> PutBack:

@@ -3,7 +3,6 @@
 import shlex
 
 from infra.access.session import Session
-from infra.model.declaration import Reload
 from infra.model.stack import RenderedStack
 from infra.rollout.render import COMPOSE
 from infra.text import printable
@@ -30,10 +29,6 @@ def down_project(project: str) -> str:
     return shlex.join(("docker", "compose", "--project-name", project, "down"))
 
 
-def reload(how: Reload) -> str:
-    return shlex.join(("docker", "exec", how.container, *how.command))
-
-
 def logs(container: str) -> str:
     return f"docker logs --tail {LOG_LINES} {shlex.quote(container)}"
 
@@ -49,12 +44,6 @@ def take_down(session: Session, stack: RenderedStack) -> None:
 def take_down_project(session: Session, project: str) -> None:
     command = session.as_root(down_project(project))
     session.check(f"take down {project}", command, timeout=START_SECONDS)
-
-
-def reload_stack(session: Session, stack: RenderedStack) -> None:
-    """Let it take over its files; nothing for a stack that can't."""
-    if stack.reload:
-        session.check(f"reload {stack.name}", session.as_root(reload(stack.reload)))
 
 
 def last_log_lines(session: Session, container: str) -> str:

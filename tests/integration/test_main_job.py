@@ -232,23 +232,6 @@ def test_a_version_that_would_refuse_the_data_is_refused_before_anything_is_touc
     assert not meshkeeper(mesh.plan, "plan", "--check")["changes"]
 
 
-def test_a_reload_of_caddy_drops_no_request(mesh: Lab) -> None:
-    """The landing page is asked for without pause, from outside, while Caddy reloads three times."""
-    url = f"https://{mesh.site.domain}/"
-    loop = f"for i in $(seq 60); do curl -sS -o /dev/null -w '%{{http_code}}\\n' -m 5 {url}; done"
-    asking = subprocess.Popen(
-        ["docker", "exec", mesh.observer.name, "sh", "-c", loop], stdout=subprocess.PIPE, text=True
-    )
-    for _ in range(3):
-        mesh.vps.check(
-            "docker", "exec", "caddy", "caddy", "reload", "--force", "--config", "/etc/caddy/Caddyfile",
-            "--adapter", "caddyfile",
-        )  # fmt: skip
-        time.sleep(0.3)
-    codes = asking.communicate(timeout=120)[0].split()
-    assert codes == ["200"] * 60
-
-
 def test_a_killed_drill_leaves_nothing_within_a_minute(mesh: Lab) -> None:
     drill = subprocess.Popen(
         [sys.executable, "-c", KILLED_DRILL, str(mesh.plan.site_file)],

@@ -22,10 +22,9 @@ from prefect.states import Paused
 from pydantic import ValidationError
 
 from infra.errors import NotApproved
-from infra.model.approval import Answer, Approval
-from infra.model.request import RolloutRequest
-from infra.model.stack import RolloutPlan
-from infra.planning.approval import question
+from infra.model.approval import SHORT, Answer, Approval
+from infra.model.request import RollbackRequest, RolloutRequest
+from infra.planning.approval import Approvable, question
 from infra.text import duration, printable
 
 #: How long a plan waits for its yes.
@@ -49,27 +48,29 @@ def asking(asker: Asker) -> Iterator[None]:
         _asker.reset(token)
 
 
-def asks(request: RolloutRequest, plan: RolloutPlan, approval: Approval | None) -> bool:
+def asks(
+    request: RolloutRequest | RollbackRequest, plan: Approvable, approval: Approval | None
+) -> bool:
     """Whether this plan needs a yes that it has not got. A schedule's run asks nobody."""
     if request.approve == "any" or plan.empty or _this_run().auto_scheduled:
         return False
     return approval is None or approval.plan != plan.digest
 
 
-def ask(plan: RolloutPlan, *, again: bool) -> Approval:
+def ask(plan: Approvable, *, again: bool) -> Approval:
     """Wait for a yes to this very plan; `again`: another one was approved before.
 
     Raises NotApproved after a no, after LONGEST, and when the run was ended from elsewhere.
     """
-    text = question(plan, again=again)
+    text, number = question(plan, again=again), plan.digest[:SHORT]
     log = get_run_logger()
     log.info("%s", text)
     asker = _asker.get()
-    answer = asker(text, plan.short_digest) if asker else _answer_to_form(text, plan.short_digest)
+    answer = asker(text, number) if asker else _answer_to_form(text, number)
     name = printable(answer.name)
     if answer.answer != "yes":
-        raise NotApproved(f"{name} said no to plan {plan.short_digest}. {NOTHING}")
-    log.info("%s approved plan %s", name, plan.short_digest)
+        raise NotApproved(f"{name} said no to plan {number}. {NOTHING}")
+    log.info("%s approved plan %s", name, number)
     return Approval(by=name, at=datetime.now(UTC), plan=plan.digest)
 
 

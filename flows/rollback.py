@@ -1,13 +1,23 @@
 """Going back to an earlier release of one stack: files, images and, where it must be, data."""
 
+from flows.approval import ask, asks
 from flows.definition import site_flow
 from flows.rollout import Progress, all_back, told
-from infra.errors import BadInput, GateFailed, LockLost
-from infra.model.release import BringRelease, ReplaceData, RollbackPlan, RollbackReport
+from infra.errors import GateFailed, LockLost
+from infra.model.approval import Approval
+from infra.model.release import (
+    BringRelease,
+    EndRollout,
+    ReplaceData,
+    RollbackOutlook,
+    RollbackPlan,
+    RollbackReport,
+)
 from infra.model.request import RollbackRequest
 from infra.model.stack import Check, RenderedStack
 from infra.rollout.outlook import wanted_stacks
 from infra.rollout.rollback import markdown
+from infra.rollout.watch import watch_of
 from tasks import rollback as steps
 from tasks import rollout
 from tasks.lock import locked
@@ -19,22 +29,34 @@ from tasks.site import OpenSite, open_site
     name="rollback", run_name="take {request.stack} of {request.site} back to {request.release}"
 )
 def rollback(request: RollbackRequest) -> RollbackReport:
-    """Bring a release as a rollout would: the present is kept, and comes back when a gate is red."""
-    require_confirmed(request)
+    """Bring a release as a rollout would: the present is kept, and comes back when a gate is red.
+
+    What was approved is compared with what it then takes: somebody may have joined meanwhile.
+    """
     opened = open_site(request.site)
     stack = wanted_stacks(opened.site, (request.stack,))[request.stack]
-    with locked(opened, (stack.host,), f"rollback of {stack.name}") as held:
-        return gone_back(held, stack, request)
+    outlook = steps.look(opened, stack, request)
+    approval: Approval | None = None
+    while True:
+        if asks(request, outlook.plan, approval):
+            approval = ask(outlook.plan, again=approval is not None)
+        with locked(opened, (stack.host,), f"rollback of {stack.name}") as held:
+            outlook = steps.look(held, stack, request)
+            if not asks(request, outlook.plan, approval):
+                return gone_back(held, stack, outlook, approval)
 
 
-def gone_back(opened: OpenSite, stack: RenderedStack, request: RollbackRequest) -> RollbackReport:
-    """Planned and carried out; what was there comes back when a gate is red."""
-    plan, policy = steps.look(opened, stack, request)
-    if policy:
-        steps.announce(opened, policy)
-    report = RollbackReport(site=request.site, stack=request.stack, plan=plan)
+def gone_back(
+    opened: OpenSite, stack: RenderedStack, outlook: RollbackOutlook, approval: Approval | None
+) -> RollbackReport:
+    """What is planned; what was there comes back when a gate is red."""
+    if outlook.policy:
+        steps.announce(opened, outlook.policy)
+    report = RollbackReport(
+        site=opened.site.name, stack=stack.name, plan=outlook.plan, approval=approval
+    )
     try:
-        checks = carry_out(opened, stack, plan)
+        checks = carry_out(opened, stack, outlook.plan)
     except LockLost:
         raise
     except Exception as error:
@@ -42,32 +64,26 @@ def gone_back(opened: OpenSite, stack: RenderedStack, request: RollbackRequest) 
         publish(report.model_copy(update={"failure": str(failed)}))
         raise failed from error
     rollout.finish(opened, stack)
-    if policy:
-        steps.confirm(opened, policy)
+    if outlook.policy:
+        steps.confirm(opened, outlook.policy)
     report = report.model_copy(update={"checks": checks})
     publish(report)
     return report
 
 
-def require_confirmed(request: RollbackRequest) -> None:
-    """One click destroys nothing. Raises BadInput."""
-    if request.confirm != request.site:
-        raise BadInput(
-            f"Going back may lose data, and was not confirmed: write {request.site} in `confirm`.",
-            f"`meshkeeper rollback --to {request.release}` shows first what would be lost.",
-        )
-
-
 def carry_out(opened: OpenSite, stack: RenderedStack, plan: RollbackPlan) -> tuple[Check, ...]:
-    """What is planned, and the gates: the stack's own, and the one from outside."""
+    """What is planned, and the gates of a rollout: on the host, from outside, watched."""
     for change in plan.changes:
         if isinstance(change, BringRelease):
             steps.bring(opened, stack, change)
         elif isinstance(change, ReplaceData):
             steps.replace_data(opened, stack, change)
+        elif isinstance(change, EndRollout):
+            rollout.put_back(opened, stack)
     steps.start(opened, stack)
     here = rollout.gate_on_host(opened, stack)
-    return here + rollout.gate_outside(opened, (stack.name,))
+    outside = rollout.gate_outside(opened, (stack.name,))
+    return (*here, *outside, rollout.watch(opened, watch_of(stack)))
 
 
 def publish(report: RollbackReport) -> None:

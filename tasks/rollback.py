@@ -1,24 +1,20 @@
 """The steps of going back to a release, one row in the UI each; gates and the way back are a rollout's."""
 
 from infra.errors import GateFailed, StepFailed
-from infra.model.release import BringRelease, ReplaceData, RollbackPlan
+from infra.model.release import BringRelease, ReplaceData, RollbackOutlook
 from infra.model.request import RollbackRequest
 from infra.model.stack import RenderedStack
 from infra.rollout import apply, files
 from infra.rollout.identity import announce_known_policy, confirm_known_policy
-from infra.rollout.rollback import outlook, policy_of
+from infra.rollout.rollback import outlook
 from tasks.definition import retried_step, step
 from tasks.site import OpenSite, session_of
 
 
 @retried_step(name="look", task_run_name="look for release {wanted.release} on {stack.host}")
-def look(
-    opened: OpenSite, stack: RenderedStack, wanted: RollbackRequest
-) -> tuple[RollbackPlan, str | None]:
-    """The plan, and the SHA-256 (hex) of the policy that it brings."""
+def look(opened: OpenSite, stack: RenderedStack, wanted: RollbackRequest) -> RollbackOutlook:
     with session_of(opened, stack.host) as session:
-        plan, there = outlook(session, stack, wanted)
-    return plan, policy_of(there, wanted.release)
+        return outlook(session, stack, wanted)
 
 
 @retried_step(name="announce", task_run_name="announce the policy of {opened.site.name}")

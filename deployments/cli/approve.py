@@ -17,7 +17,7 @@ def require_somebody_to_ask(arguments: Namespace) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise BadInput(
             "There is no terminal to ask for a yes.",
-            "Add --yes: it goes without asking. 'meshkeeper plan' shows what would change.",
+            "Add --yes: it goes without asking.",
         )
 
 
@@ -32,7 +32,7 @@ def answer_run(api: Api, run: Json) -> None:
 def ask(text: str, plan: str) -> Answer:
     """The answer of the person at the terminal; no answer is a no."""
     print(f"\n{printable(text)}\n", file=sys.stderr)
-    said = _said("Roll this out? [y/N] ")
+    said = _said("Shall this be done? [y/N] ")
     return Answer(answer="yes" if said in {"y", "yes"} else "no", name=getpass.getuser(), plan=plan)
 
 

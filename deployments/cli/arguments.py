@@ -102,12 +102,10 @@ def _add_rollback(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--to", metavar="RELEASE", help="such as 20261127T093000Z; else: list them"
     )
-    command.add_argument(
-        "--stack", choices=("headscale", "caddy"), default="headscale", help="default: headscale"
-    )
+    command.add_argument("--stack", default="headscale", metavar="NAME", help="default: headscale")
     command.add_argument(
         "--with-data",
         action="store_true",
         help="the data too where the version alone does not demand it",
     )
-    command.add_argument("--yes", action="store_true", help="don't ask")
+    command.add_argument("--yes", action="store_true", help="go without asking")

@@ -7,12 +7,15 @@ from pydantic import Field
 
 from infra.model.base import Model
 
+#: Characters of a plan's digest that people are shown.
+SHORT = 12
+
 
 class Answer(Model):
     """What a person says to one plan: the form in the Prefect UI, and what the terminal sends."""
 
     answer: Literal["yes", "no"] = Field(
-        title="Roll this out?", description="After a no the run ends, and nothing is touched."
+        title="Shall this be done?", description="After a no the run ends, and nothing is touched."
     )
     name: str = Field(
         title="Your name",

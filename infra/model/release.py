@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from infra.model.approval import Approval
 from infra.model.base import Model
 from infra.model.host import Text
 from infra.model.plan import Change, Plan
@@ -58,8 +59,21 @@ class ReplaceData(Change):
     data_of: ReleaseId
 
 
-RollbackChange = Annotated[BringRelease | ReplaceData, Field(discriminator="kind")]
+class EndRollout(Change):
+    """Put back what a rollout began that was cut off before its gate."""
+
+    kind: Literal["end"] = "end"
+
+
+RollbackChange = Annotated[BringRelease | ReplaceData | EndRollout, Field(discriminator="kind")]
 RollbackPlan = Plan[RollbackChange]
+
+
+class RollbackOutlook(Model):
+    """What going back to a release takes, and which policy it brings."""
+
+    plan: RollbackPlan
+    policy: Sha256 | None = Field(description="None: that stack has no policy.")
 
 
 class RollbackReport(Model):
@@ -68,5 +82,6 @@ class RollbackReport(Model):
     site: str
     stack: StackName
     plan: RollbackPlan
+    approval: Approval | None = Field(default=None, description="None: nobody was asked, by wish.")
     checks: tuple[Check, ...] = ()
     failure: str = Field(default="", description="Why it failed, and what was put back.")

@@ -12,6 +12,13 @@ from infra.model.fields import Label
 SiteName = Annotated[str, Field(description="The site's domain, as in its site file.")]
 #: Which there are is for the site file to say (infra/model/declaration.py).
 StackName = Annotated[Label, Field(examples=["headscale"])]
+Approve = Annotated[
+    Literal["ask", "any"],
+    Field(
+        description="`ask`: where something would change, the run shows its plan and waits for a yes. "
+        "`any`: it goes without asking."
+    ),
+]
 
 
 class ProvisionRequest(BaseModel):
@@ -26,11 +33,7 @@ class RolloutRequest(BaseModel):
         description="Which stacks to bring to the wanted state, by their names in the site file; "
         "none: all of them.",
     )
-    approve: Literal["ask", "any"] = Field(
-        default="ask",
-        description="`ask`: where something would change, the run shows its plan and waits for a yes. "
-        "`any`: it goes without asking.",
-    )
+    approve: Approve = "ask"
 
 
 class RollbackRequest(BaseModel):
@@ -44,9 +47,7 @@ class RollbackRequest(BaseModel):
         description="Take the data back too where the version alone does not demand it: what came "
         "later is lost.",
     )
-    confirm: str = Field(
-        default="", description="The site's name once more: data that came later may be lost."
-    )
+    approve: Approve = "ask"
 
 
 class BackupRequest(BaseModel):

@@ -129,11 +129,6 @@ class RolloutPlan(Model):
         """
         return hashlib.sha256(self.model_dump_json(exclude={"room"}).encode()).hexdigest()
 
-    @property
-    def short_digest(self) -> str:
-        """As people are shown it."""
-        return self.digest[:12]
-
     def describe(self) -> str:
         """The one text for terminal, UI and log."""
         upgrade = [f"rehearsed: {self.upgrade.describe()}"] if self.upgrade else []

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from infra.errors import BadInput, CouldNotRun
 from infra.model.release import (
     BringRelease,
+    EndRollout,
     HostReleases,
     Release,
     ReplaceData,
@@ -23,6 +24,8 @@ _MINOR = re.compile(r":v?([0-9]{1,4})\.([0-9]{1,4})\.[0-9]{1,4}$")
 
 def plan_rollback(target: str, there: HostReleases, wanted: RollbackRequest) -> RollbackPlan:
     """`target` is the stack as `host.stack`. Raises BadInput for what can't be gone back to."""
+    if there.unfinished:
+        return RollbackPlan(target=target, changes=(_end_rollout(there, wanted),))
     current, to = _ends(there, wanted)
     server = SERVERS.get(wanted.stack)
     snapshot = bool(server) and (
@@ -78,11 +81,6 @@ def megabytes(size: int) -> str:
 def _ends(there: HostReleases, wanted: RollbackRequest) -> tuple[Release, Release]:
     """The release that serves, and the one to go to."""
     known = {release.id: release for release in there.releases}
-    if there.unfinished:
-        raise CouldNotRun(
-            f"The last rollout of {wanted.stack} was cut off before its gate.",
-            "Run `meshkeeper rollout` first: it finishes, or goes back.",
-        )
     if wanted.release not in known or there.current not in known:
         raise BadInput(
             f"{wanted.stack} has no release {wanted.release}.",
@@ -93,12 +91,38 @@ def _ends(there: HostReleases, wanted: RollbackRequest) -> tuple[Release, Releas
     return known[there.current], known[wanted.release]
 
 
+def _end_rollout(there: HostReleases, wanted: RollbackRequest) -> EndRollout:
+    """Of a rollout that was cut off one can only go back to the release that served before it."""
+    if wanted.release != there.current:
+        served = (
+            f", or `meshkeeper rollback --to {there.current}` goes back" if there.current else ""
+        )
+        raise CouldNotRun(
+            f"The last rollout of {wanted.stack} was cut off before its gate.",
+            f"`meshkeeper rollout` finishes it{served}.",
+        )
+    begun = next((r.before for r in reversed(there.releases) if r.id > there.current), None)
+    return EndRollout(
+        item=f"{wanted.stack}.release",
+        summary=f"put back what the rollout began that was cut off: {there.current} serves again",
+        detail=f"If another version has had the data, they are those of {begun.id} again: what came "
+        "later is lost."
+        if begun
+        else "",
+        interrupts=f"{wanted.stack} is replaced, as in a rollout.",
+    )
+
+
 def _data(there: HostReleases, to: Release, wanted: RollbackRequest) -> ReplaceData:
     """Its data as the first release after it found them that could have changed them."""
     later = (release for release in there.releases if release.id > to.id and release.before)
     after = next(later, None)
-    image = _name(to, SERVERS.get(wanted.stack))
-    if after is None or after.before is None or _minor(after.before.image) != _minor(image):
+    server = SERVERS.get(wanted.stack)
+    if (
+        after is None
+        or after.before is None
+        or _minor(_served(there, after, server)) != _minor(_name(to, server))
+    ):
         raise BadInput(
             f"No snapshot of the data of {to.id} is kept.",
             "Its files and images alone can be brought where the minor version stays the same.",
@@ -109,6 +133,14 @@ def _data(there: HostReleases, to: Release, wanted: RollbackRequest) -> ReplaceD
         interrupts="What came later is lost. New requests may fail for some seconds.",
         data_of=after.id,
     )
+
+
+def _served(there: HostReleases, release: Release, server: str | None) -> str:
+    """The image name of the server whose data were kept before a release.
+
+    Not the snapshot's own word: a rollout that was cut off may have renewed the sidecar first.
+    """
+    return _name(max((r for r in there.releases if r.id < release.id), key=lambda r: r.id), server)
 
 
 def _server(release: Release, server: str | None) -> str:

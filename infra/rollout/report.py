@@ -1,6 +1,8 @@
 """A rollout as text for people. Pure."""
 
-from infra.model.approval import Approval
+from textwrap import indent
+
+from infra.model.approval import SHORT, Approval
 from infra.model.stack import RolloutReport
 from infra.text import cell
 
@@ -9,9 +11,7 @@ def markdown(report: RolloutReport) -> str:
     """What was planned, done and proved."""
     plans = "\n\n".join(part.describe() for part in report.plan.parts)
     title = "rolled out" if not report.failure else "the rollout failed"
-    parts = [f"# {report.site}: {title}", *_quoted(report.failure), plans]
-    if report.approval:
-        parts.append(_approved(report.approval))
+    parts = [f"# {report.site}: {title}", quoted(report.failure), plans, approved(report.approval)]
     if report.applied:
         rows = [f"| {a.item} | {cell(a.summary)} | {a.seconds:.1f} s |" for a in report.applied]
         parts.append("\n".join(["| step | what was done | time |", "|---|---|---|", *rows]))
@@ -23,13 +23,16 @@ def markdown(report: RolloutReport) -> str:
     if report.canary:
         word = "enrolled" if report.canary_enrolled else "is enrolled"
         parts.append(f"The canary {report.canary} {word}.")
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _quoted(text: str) -> list[str]:
-    """As it is: log lines of a service may hold what markdown or HTML would act on."""
-    return ["\n".join(f"    {line}" for line in text.splitlines())] if text else []
+def quoted(text: str) -> str:
+    """As it is: log lines and names of devices may hold what markdown or HTML would act on."""
+    return indent(text, "    ")
 
 
-def _approved(approval: Approval) -> str:
-    return f"Approved by {cell(approval.by)} on {approval.at:%Y-%m-%d at %H:%M} UTC: plan {approval.plan[:12]}."
+def approved(approval: Approval | None) -> str:
+    """Who said yes, when, and to what; empty where nobody was asked."""
+    if approval is None:
+        return ""
+    return f"Approved by {cell(approval.by)} on {approval.at:%Y-%m-%d at %H:%M} UTC: plan {approval.plan[:SHORT]}."

@@ -3,11 +3,13 @@
 from infra.access.session import Session
 from infra.errors import StepFailed
 from infra.mesh.users import nodes, users
-from infra.model.release import HostReleases, ReplaceData, RollbackPlan, RollbackReport
+from infra.model.release import BringRelease, ReplaceData, RollbackOutlook, RollbackReport
 from infra.model.request import RollbackRequest
 from infra.model.stack import RenderedStack
 from infra.planning.rollback import lost, plan_rollback
+from infra.planning.room import require_room
 from infra.rollout import files
+from infra.rollout.report import approved, quoted
 
 #: Where a release of headscale holds the policy.
 POLICY = "config/policy.hujson"
@@ -17,25 +19,22 @@ AFTERWARDS = (
 )
 
 
-def outlook(
-    session: Session, stack: RenderedStack, wanted: RollbackRequest
-) -> tuple[RollbackPlan, HostReleases]:
-    """What going back to a release takes. Changes nothing. Raises BadInput, CouldNotRun, StepFailed."""
+def outlook(session: Session, stack: RenderedStack, wanted: RollbackRequest) -> RollbackOutlook:
+    """Changes nothing. Raises BadInput, CouldNotRun (too little disk, too), StepFailed."""
     there = files.releases(session, stack)
     plan = plan_rollback(f"{stack.host}.{stack.name}", there, wanted)
+    if any(isinstance(change, BringRelease) for change in plan.changes):
+        require_room(stack.host, there, files=0, images=0)
     notes = [
         line
         for c in plan.changes
         if isinstance(c, ReplaceData)
         for line in _lost(session, stack, c)
     ]
-    return plan.model_copy(update={"notes": (*notes, AFTERWARDS)}), there
-
-
-def policy_of(there: HostReleases, release: str) -> str | None:
-    """SHA-256 (hex) of a release's policy; None for a stack without one."""
-    found = next(known for known in there.releases if known.id == release)
-    return found.files.get(POLICY)
+    return RollbackOutlook(
+        plan=plan.model_copy(update={"notes": (*notes, AFTERWARDS)}),
+        policy=next(r.files.get(POLICY) for r in there.releases if r.id == wanted.release),
+    )
 
 
 def _lost(session: Session, stack: RenderedStack, change: ReplaceData) -> tuple[str, ...]:
@@ -53,12 +52,12 @@ def _lost(session: Session, stack: RenderedStack, change: ReplaceData) -> tuple[
 def markdown(report: RollbackReport) -> str:
     """What was gone back to, and the proof. Pure."""
     failed = "the way back failed" if report.failure else "taken back"
-    quoted = "\n".join(f"    {line}" for line in report.failure.splitlines())
     rows = [f"- {check.name}: {check.found} ({check.seconds:.1f} s)" for check in report.checks]
     parts = [
         f"# {report.site}: {report.stack} {failed}",
-        quoted,
-        report.plan.describe(),
+        quoted(report.failure),
+        quoted(report.plan.describe()),
+        approved(report.approval),
         "\n".join(rows),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -52,6 +52,11 @@ def watches(stacks: Mapping[str, RenderedStack], plans: Mapping[str, StackPlan])
     ]
 
 
+def watch_of(stack: RenderedStack) -> Watch:
+    """All of one stack, as after a start."""
+    return Watch(stack.host, tuple(stack.containers), stack.gate.watch_seconds)
+
+
 def _seconds(stack: RenderedStack, plan: StackPlan) -> float:
     anew = any(isinstance(change, StartStack) for change in plan.changes)
     return stack.gate.watch_seconds if anew else BRIEFLY

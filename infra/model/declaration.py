@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from infra.model.base import Model
 from infra.model.fields import Label, Port, PublishedPort
@@ -67,6 +67,19 @@ class Reload(Model):
     command: tuple[str, ...] = Field(min_length=1, description="Run inside the container.")
 
 
+class Snapshots(Model):
+    """How a snapshot of its folder `data` is made, and what each must hold."""
+
+    server: Label = Field(description="The container that alone may change the data.")
+    sidecar: Label = Field(
+        description="The container that makes snapshots, by its /backup/snapshot.py."
+    )
+    database: RelativePath = Field(description="Of SQLite: no log of another may lie beside it.")
+    holds: tuple[RelativePath, ...] = Field(
+        default=(), description="The other files that a snapshot must hold."
+    )
+
+
 class Question(Model):
     """A request, and the right answer to it."""
 
@@ -111,6 +124,10 @@ class Declaration(Model):
     data: tuple[RelativePath, ...] = Field(
         default=(), description="Folders that only the containers write to; never touched."
     )
+    snapshot: Snapshots | None = Field(
+        default=None,
+        description="Its data are kept before a rollout that may change them, and go back with it.",
+    )
     home_folders: dict[RelativePath, Mode] = Field(
         default={}, description="Folders in the admin's home that it fills, and their modes."
     )
@@ -133,6 +150,12 @@ class Declaration(Model):
         default={}, description="Container → what users notice when it is replaced."
     )
     gate: Gate = Gate()
+
+    @model_validator(mode="after")
+    def _snapshots_are_of_the_data(self) -> "Declaration":
+        if self.snapshot and "data" not in self.data:
+            raise ValueError("a snapshot is made of the folder data; write data: [data]")
+        return self
 
 
 class DeclaredStack(NamedTuple):

@@ -9,7 +9,7 @@ from pydantic import Field
 from infra.model.admission import Admission
 from infra.model.approval import Approval
 from infra.model.base import Model
-from infra.model.declaration import Gate, Reload
+from infra.model.declaration import Gate, Reload, Snapshots
 from infra.model.mesh import MeshPlan
 from infra.model.plan import Change, Plan
 from infra.model.rehearsal import Upgrade
@@ -20,8 +20,6 @@ from infra.model.snapshot import SnapshotId
 CANARY_TAG = "tag:meshkeeper-canary"
 #: Beside a stack's files from the first change until its gate has passed.
 PENDING = ".rollout-pending"
-#: By stack with data: the container that alone may change them.
-SERVERS: dict[StackName, str] = {"headscale": "headscale"}
 
 
 class RenderedFile(Model):
@@ -45,6 +43,7 @@ class RenderedStack(Model):
     containers: dict[str, str] = Field(description="Name → mark of what it is to be started with.")
     container_images: dict[str, str] = Field(description="Name → image.")
     memory: dict[str, int] = Field(description="Name → the container's limit in bytes.")
+    snapshot: Snapshots | None = None
     reload: Reload | None = None
     interrupts: dict[str, str] = Field(
         default={}, description="Container → what users notice when it is replaced."
@@ -54,6 +53,11 @@ class RenderedStack(Model):
     @property
     def images(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.container_images.values()))
+
+    @property
+    def server(self) -> str | None:
+        """The container that alone may change the data; None: no snapshot is made of them."""
+        return self.snapshot.server if self.snapshot else None
 
 
 class ShipImage(Change):

@@ -10,12 +10,10 @@ from infra.errors import StepFailed
 from infra.model.base import Model
 from infra.model.release import BringRelease, HostReleases, ReleaseId, ReplaceData
 from infra.model.snapshot import Manifest, SnapshotId
-from infra.model.stack import SERVERS, RenderedStack
+from infra.model.stack import RenderedStack
 
 CHANGES = Path(__file__).with_name("host_program.py")
 LOOKS = Path(__file__).with_name("host_releases.py")
-#: By stack with data: who makes its snapshots.
-SIDECARS = {"headscale": "headscale-backup"}
 #: Seconds: a snapshot is taken, or a folder of data is replaced.
 PATIENCE = 300
 #: Bytes of the host's answer: a manifest of ten thousand nodes.
@@ -85,8 +83,8 @@ def _run(session: Session, program: Path, stack: RenderedStack, asked: dict[str,
         "folders": {str(folder): mode for folder, mode in stack.folders.items()},
         "paths": sorted(stack.files),
         "containers": stack.container_images,
-        "server": SERVERS.get(stack.name),
-        "sidecar": SIDECARS.get(stack.name),
+        "server": None,
+        **(stack.snapshot.model_dump(mode="json") if stack.snapshot else {}),
         "backups": str(PurePosixPath("/home", stack.admin, "backups", stack.name)),
         "release": None,
         "files": {},

@@ -33,8 +33,6 @@ KEPT = 5
 BEFORE, ABOUT, FILES, CURRENT = "before.tar", "release.json", "files", "current"
 #: In an unfinished release: its data are being exchanged, and `before.tar` holds the right ones.
 EXCHANGING = "exchanging"
-DATABASE = "db.sqlite"
-DATA_FILES = (DATABASE, "noise_private.key", "derp_server_private.key")
 ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 
 Request = dict[str, Any]
@@ -282,7 +280,7 @@ def keep_data(request: Request, draft: Path) -> None:
     inherited = left[-1] / BEFORE if left and pending(request).exists() else None
     if not served_by(request, serving(request)) and inherited and inherited.exists():
         os.link(inherited, draft / BEFORE)  # what lies there may be half a migration
-    elif may_change_data(request, draft) and (data(request) / DATABASE).exists():
+    elif may_change_data(request, draft) and (data(request) / request["database"]).exists():
         take_snapshot(request, draft / BEFORE)
 
 
@@ -320,16 +318,21 @@ def take_snapshot(request: Request, target: Path) -> None:
     with os.fdopen(source, "rb") as snapshot, target.open("xb") as copy:
         shutil.copyfileobj(snapshot, copy)
         os.fsync(copy.fileno())
-    require_whole(target)
+    require_whole(request, target)
 
 
-def require_whole(archive: Path) -> None:
+def require_whole(request: Request, archive: Path) -> None:
     """Each file of the data as the manifest has it."""
     with tarfile.open(archive) as tar:
         told = json.load(member(tar, "manifest.json"))["files"]
-        for name in DATA_FILES:
+        for name in held(request):
             if digest(member(tar, name)) != told[name]["sha256"]:
                 sys.exit(f"the snapshot's {name} is not as its manifest says: nothing was touched")
+
+
+def held(request: Request) -> tuple[str, ...]:
+    """The files that each snapshot holds, as the stack declares them."""
+    return request["database"], *request["holds"]
 
 
 def digest(stream: IO[bytes]) -> str:
@@ -371,17 +374,18 @@ def mend_data(request: Request) -> None:
 def exchange_data(request: Request, archive: Path) -> None:
     """Replace the whole folder: an old WAL would poison the database. The other stays beside it."""
     stop(request)
+    database = Path(request["database"]).name
     folder, new, failed = data(request), beside_data(request, "new"), beside_data(request, "failed")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o700)  # before there is a key in it
     shutil.copytree(
         folder if folder.exists() else failed,
         new,
-        ignore=shutil.ignore_patterns(f"{DATABASE}*"),
+        ignore=shutil.ignore_patterns(f"{database}*"),
         dirs_exist_ok=True,
     )
     with tarfile.open(archive) as tar:
-        for name in DATA_FILES:
+        for name in held(request):
             replace(new / name, member(tar, name), 0o600)
     if folder.exists():
         shutil.rmtree(failed, ignore_errors=True)

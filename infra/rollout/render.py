@@ -10,7 +10,12 @@ from infra.model.declaration import FILE, Declaration, Gate, Question
 from infra.model.site import Site
 from infra.model.stack import CANARY_TAG, RenderedFile, RenderedStack
 from infra.planning.order import rollout_order
-from infra.rollout.compose_file import limit_bytes, require_declared_ports, services
+from infra.rollout.compose_file import (
+    limit_bytes,
+    require_declared_ports,
+    require_snapshot_containers,
+    services,
+)
 from infra.rollout.templates import Templates
 
 SIDECAR_IMAGE = "python:3.13-slim-trixie"
@@ -53,6 +58,7 @@ def _stack(site: Site, name: str, acme_root: bytes | None) -> RenderedStack:
     unmarked = templates.content(COMPOSE, marks=_AnyMark())
     found = services(declared.folder / COMPOSE, unmarked)
     require_declared_ports(declared.folder / COMPOSE, found, declaration.needs.ports)
+    require_snapshot_containers(declared.folder / COMPOSE, found, declaration.snapshot)
     marks = {service: _mark(found[service], service, declaration, contents) for service in found}
     contents = {COMPOSE: templates.content(COMPOSE, marks=marks), **contents}
     return RenderedStack(
@@ -66,6 +72,7 @@ def _stack(site: Site, name: str, acme_root: bytes | None) -> RenderedStack:
         containers=marks,
         container_images={name: str(service["image"]) for name, service in found.items()},
         memory={name: limit_bytes(service) for name, service in found.items()},
+        snapshot=declaration.snapshot,
         reload=declaration.reload,
         interrupts=declaration.interrupts,
         gate=_gate(declaration.gate, templates),

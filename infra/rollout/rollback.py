@@ -22,7 +22,7 @@ def outlook(
 ) -> tuple[RollbackPlan, HostReleases]:
     """What going back to a release takes. Changes nothing. Raises BadInput, CouldNotRun, StepFailed."""
     there = files.releases(session, stack)
-    plan = plan_rollback(f"{stack.host}.{stack.name}", there, wanted)
+    plan = plan_rollback(stack, there, wanted)
     notes = [
         line
         for c in plan.changes

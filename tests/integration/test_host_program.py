@@ -43,7 +43,6 @@ def request_of(
         "paths": ["docker-compose.yml"],
         "containers": {"mk-test-no-container": NAME},
         "server": None,
-        "sidecar": None,
         "release": None,
         "files": {"docker-compose.yml": "x"},
         "snapshot": False,

@@ -11,6 +11,7 @@ from infra.model.snapshot import Manifest, NodeFact
 from infra.planning.rollback import listing, lost, plan_rollback
 from infra.planning.room import MARGIN, require_room
 from tests.samples import FACTS
+from tests.unit.test_stack_plan import STACKS
 
 FIRST, SECOND, THIRD = "20261125T120000Z", "20261126T120000Z", "20261127T120000Z"
 SNAPSHOT = "20261126T115959Z"
@@ -46,7 +47,7 @@ def asked(number: str, **choices: Any) -> RollbackRequest:
 
 
 def planned(there: HostReleases, wanted: RollbackRequest) -> list[Any]:
-    plan = plan_rollback("vps.headscale", there, wanted)
+    plan = plan_rollback(STACKS["headscale"], there, wanted)
     return [change.model_dump(include={"kind", "snapshot", "data_of"}) for change in plan.changes]
 
 

@@ -1,10 +1,11 @@
 """A stack's releases on its host: made, gone back to, looked at, each in one round trip."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from infra.access import bundle
 from infra.access.session import Session
 from infra.errors import StepFailed
 from infra.model.base import Model
@@ -12,8 +13,10 @@ from infra.model.release import BringRelease, HostReleases, ReleaseId, ReplaceDa
 from infra.model.snapshot import Manifest, SnapshotId
 from infra.model.stack import RenderedStack
 
-CHANGES = Path(__file__).with_name("host_program.py")
-LOOKS = Path(__file__).with_name("host_releases.py")
+PACKAGE = "infra.rollout.host_program"
+#: Of that package; each uses only those before it.
+CHANGES = ("places", "disk", "images", "releases", "files", "data", "change")
+LOOKS = ("places", "look")
 #: Seconds: a snapshot is taken, or a folder of data is replaced.
 PATIENCE = 300
 #: Bytes of the host's answer: a manifest of ten thousand nodes.
@@ -75,7 +78,9 @@ def _change(session: Session, stack: RenderedStack, asked: dict[str, Any]) -> by
     return _run(session, CHANGES, stack, asked)
 
 
-def _run(session: Session, program: Path, stack: RenderedStack, asked: dict[str, Any]) -> bytes:
+def _run(
+    session: Session, modules: tuple[str, ...], stack: RenderedStack, asked: dict[str, Any]
+) -> bytes:
     request = {
         "stack": stack.name,
         "admin": stack.admin,
@@ -94,7 +99,7 @@ def _run(session: Session, program: Path, stack: RenderedStack, asked: dict[str,
     return session.check(
         f"{request['step']} of {stack.name}",
         session.as_root("python3 -I -"),
-        stdin=f"{program.read_text()}\n\nmain({request!r})\n".encode(),
+        stdin=bundle.program(PACKAGE, modules, request),
         timeout=PATIENCE,
         limit=LONGEST,
     )

@@ -6,12 +6,23 @@ import json
 import tarfile
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from infra.rollout import host_program
+from infra.access.bundle import joined
+from infra.rollout import files
 
+
+def on_a_host(modules: tuple[str, ...]) -> Any:
+    """A program as a host gets it: one module."""
+    module = ModuleType("host_program")
+    exec(joined(files.PACKAGE, modules), vars(module))  # noqa: S102
+    return module
+
+
+host_program = on_a_host(files.CHANGES)
 SERVER = "headscale"
 DATABASE, KEYS = "db.sqlite", ("noise_private.key", "derp_server_private.key")
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.rollout import host_program
-from tests.unit.releasing import Host, new_host
+from tests.unit.releasing import Host, host_program, new_host
 
 
 @pytest.fixture

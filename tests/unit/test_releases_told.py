@@ -11,17 +11,15 @@ import pytest
 from infra.errors import StepFailed
 from infra.model.site import Site
 from infra.model.stack import RenderedStack
-from infra.rollout import files, host_program, host_releases
+from infra.rollout import files
 from infra.rollout.render import render_stacks
-from tests.unit.releasing import Host, new_host
+from tests.unit.releasing import Host, host_program, new_host, on_a_host
 from tests.unit.test_stack_plan import SITE
 
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    host = new_host(tmp_path, monkeypatch)
-    monkeypatch.setattr(host_releases, "HOME", host_program.HOME)
-    return host
+    return new_host(tmp_path, monkeypatch)
 
 
 class Here:
@@ -66,10 +64,12 @@ def test_the_releases_are_told_with_what_can_be_gone_back_to(host: Host) -> None
 
 
 def test_a_rollout_that_was_cut_off_is_told(host: Host) -> None:
+    looks = on_a_host(files.LOOKS)
+    looks.HOME = host_program.HOME
     host.roll_out("one", "sha256:a")
     host.roll_out("two", "sha256:a", passes=False)
     asked = {"stack": "headscale", "directory": str(host.stack), "server": "headscale"}
-    told = host_releases.releases(asked)
+    told = looks.releases(asked)
     assert told["unfinished"]
     assert told["current"] == host.releases[0].name
     assert told["data_size"] == sum(path.stat().st_size for path in host.data.iterdir())

@@ -38,8 +38,10 @@ def gone_back(opened: OpenSite, stack: RenderedStack, request: RollbackRequest) 
     except LockLost:
         raise
     except Exception as error:
-        failed = GateFailed(*told(error, all_back(opened, Progress(touched=[stack]))))
-        publish(report.model_copy(update={"failure": str(failed)}))
+        progress = Progress(touched=[stack])
+        failed = GateFailed(*told(error, all_back(opened, progress)))
+        diff = progress.diffs.get(stack.name, "")
+        publish(report.model_copy(update={"failure": str(failed), "diff": diff}))
         raise failed from error
     rollout.finish(opened, stack)
     if policy:

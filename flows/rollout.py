@@ -46,12 +46,14 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Progress:
-    """What was done so far; `touched` is what a red gate puts back, last first."""
+    """What was done so far; `touched` is what a red gate puts back, last first. `diffs`: of what was
+    put back, by stack."""
 
     approval: Approval | None = None
     touched: list[RenderedStack] = field(default_factory=list)
     applied: list[Applied] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    diffs: dict[StackName, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -199,6 +201,8 @@ def all_back(opened: OpenSite, progress: Progress) -> Back:
             )
         else:
             back.lost += lost_since(stack, put_back)
+            if put_back.diff:
+                progress.diffs[stack.name] = put_back.diff
     return back
 
 
@@ -231,6 +235,7 @@ def tell_failure(
         applied=tuple(progress.applied),
         checks=tuple(progress.checks),
         failure=str(failed),
+        diffs=progress.diffs,
     )
     publish_report("rollout", markdown(report), report)
 

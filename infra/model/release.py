@@ -70,3 +70,4 @@ class RollbackReport(Model):
     plan: RollbackPlan
     checks: tuple[Check, ...] = ()
     failure: str = Field(default="", description="Why it failed, and what was put back.")
+    diff: str = Field(default="", description="What it had otherwise than what serves (unified).")

@@ -168,6 +168,10 @@ class PutBack(Model):
     data_of: SnapshotId | None = Field(
         default=None, description="Its data are those of this snapshot; None: not touched."
     )
+    diff: str = Field(
+        default="",
+        description="What the release that failed had otherwise, as the host says (unified).",
+    )
 
 
 class RolloutReport(Model):
@@ -184,3 +188,6 @@ class RolloutReport(Model):
     canary: str = Field(default="", description="Name and address of the enrolled canary.")
     canary_enrolled: bool = Field(default=False, description="In this run.")
     failure: str = Field(default="", description="Why it failed, and what was put back.")
+    diffs: dict[StackName, str] = Field(
+        default={}, description="By stack that was put back: what it had otherwise (unified)."
+    )

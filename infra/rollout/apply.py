@@ -97,11 +97,11 @@ def put_back(session: Session, stack: RenderedStack) -> PutBack:
     if not restored.back:
         compose.take_down(session, stack)
         files.drop(session, stack)
-        return PutBack()
+        return PutBack(diff=restored.diff)
     start_anew(session, stack)
     checks = gate_locally(session, stack)
     files.drop(session, stack)
-    return PutBack(checks=checks, data_of=restored.data_of)
+    return PutBack(checks=checks, data_of=restored.data_of, diff=restored.diff)
 
 
 def why(session: Session, container: str, error: GateFailed | StepFailed) -> str:

@@ -1,9 +1,9 @@
 """A stack's releases on its host: made, gone back to, looked at, each in one round trip."""
 
 from pathlib import PurePosixPath
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from infra.access import bundle
 from infra.access.session import Session
@@ -12,16 +12,23 @@ from infra.model.base import Model
 from infra.model.release import BringRelease, HostReleases, ReleaseId, ReplaceData
 from infra.model.snapshot import Manifest, SnapshotId
 from infra.model.stack import RenderedStack
+from infra.text import excerpt
 
 PACKAGE = "infra.rollout.host_program"
 #: Of that package; each uses only those before it.
-CHANGES = ("places", "disk", "images", "releases", "files", "data", "change")
+CHANGES = ("places", "disk", "images", "releases", "files", "data", "difference", "change")
 LOOKS = ("places", "look")
 #: Seconds: a snapshot is taken, or a folder of data is replaced.
 PATIENCE = 300
 #: Bytes of the host's answer: a manifest of ten thousand nodes.
 LONGEST = 8 * 1024 * 1024
+#: Of what failed, in a report. The host holds itself to fewer.
+DIFF_LINES = 250
 Answer = TypeVar("Answer", bound=BaseModel)
+
+
+def _bounded(diff: str) -> str:
+    return excerpt(diff, lines=DIFF_LINES)
 
 
 class Restored(Model):
@@ -29,6 +36,9 @@ class Restored(Model):
 
     back: bool
     data_of: SnapshotId | None
+    diff: Annotated[str, AfterValidator(_bounded)] = Field(
+        description="What the release that failed had otherwise than the one that serves."
+    )
 
 
 def prepare(session: Session, stack: RenderedStack, *, migrates: bool) -> None:

@@ -9,7 +9,7 @@ def markdown(report: RolloutReport) -> str:
     """What was planned, done and proved."""
     plans = "\n\n".join(part.describe() for part in report.plan.parts)
     title = "rolled out" if not report.failure else "the rollout failed"
-    parts = [f"# {report.site}: {title}", *_quoted(report.failure), plans]
+    parts = [f"# {report.site}: {title}", quoted(report.failure), *_diffs(report), plans]
     if report.approval:
         parts.append(_approved(report.approval))
     if report.applied:
@@ -23,12 +23,19 @@ def markdown(report: RolloutReport) -> str:
     if report.canary:
         word = "enrolled" if report.canary_enrolled else "is enrolled"
         parts.append(f"The canary {report.canary} {word}.")
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _quoted(text: str) -> list[str]:
+def quoted(text: str) -> str:
     """As it is: log lines of a service may hold what markdown or HTML would act on."""
-    return ["\n".join(f"    {line}" for line in text.splitlines())] if text else []
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def _diffs(report: RolloutReport) -> list[str]:
+    return [
+        f"The files of {name} that failed, beside those that serve again:\n\n{quoted(diff)}"
+        for name, diff in report.diffs.items()
+    ]
 
 
 def _approved(approval: Approval) -> str:

@@ -8,6 +8,7 @@ from infra.model.request import RollbackRequest
 from infra.model.stack import RenderedStack
 from infra.planning.rollback import lost, plan_rollback
 from infra.rollout import files
+from infra.rollout.report import quoted
 
 #: Where a release of headscale holds the policy.
 POLICY = "config/policy.hujson"
@@ -53,11 +54,11 @@ def _lost(session: Session, stack: RenderedStack, change: ReplaceData) -> tuple[
 def markdown(report: RollbackReport) -> str:
     """What was gone back to, and the proof. Pure."""
     failed = "the way back failed" if report.failure else "taken back"
-    quoted = "\n".join(f"    {line}" for line in report.failure.splitlines())
     rows = [f"- {check.name}: {check.found} ({check.seconds:.1f} s)" for check in report.checks]
     parts = [
         f"# {report.site}: {report.stack} {failed}",
-        quoted,
+        quoted(report.failure),
+        quoted(report.diff),
         report.plan.describe(),
         "\n".join(rows),
     ]

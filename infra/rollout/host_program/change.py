@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.rollout.host_program.data import exchange_data, keep_data, mend_data, restore_data
+from infra.rollout.host_program.difference import difference
 from infra.rollout.host_program.disk import make_folders, replace
 from infra.rollout.host_program.files import put_files
 from infra.rollout.host_program.images import put_images
@@ -75,11 +76,13 @@ def restore(request: Request) -> dict[str, Any]:
         # Nothing was written for this rollout: what lies there is the state of an earlier one.
         put_images(about(before)["images"] if before else {})
         lies_there = any((Path(request["directory"]) / path).is_file() for path in request["paths"])
-        return {"back": before is not None or lies_there, "data_of": None}
+        return {"back": before is not None or lies_there, "data_of": None, "diff": ""}
+    served, failed = contents(before) if before else {}, contents(left[-1])
     data_of = restore_data(request, left[-1])
-    put_files(request, contents(before) if before else {}, instead_of=contents(left[-1]))
+    put_files(request, served, instead_of=failed)
     put_images(about(before)["images"] if before else {})
-    return {"back": before is not None, "data_of": data_of}
+    diff = difference(served, failed) if before else ""
+    return {"back": before is not None, "data_of": data_of, "diff": diff}
 
 
 def commit(request: Request) -> None:

@@ -22,6 +22,8 @@ KEPT = 5
 BEFORE, ABOUT, FILES, CURRENT = "before.tar", "release.json", "files", "current"
 #: In an unfinished release: its data are being exchanged, and `before.tar` holds the right ones.
 EXCHANGING = "exchanging"
+#: Of a stack's files: their values are shown to nobody.
+SECRETS = "secrets/"
 ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 
 Request = dict[str, Any]

@@ -22,7 +22,7 @@ def rollback(request: RollbackRequest) -> RollbackReport:
     """Bring a release as a rollout would: the present is kept, and comes back when a gate is red."""
     require_confirmed(request)
     opened = open_site(request.site)
-    stack = wanted_stacks(opened.site, (request.stack,))[request.stack]
+    stack = wanted_stacks(opened.settings, opened.site, (request.stack,))[request.stack]
     with locked(opened, (stack.host,), f"rollback of {stack.name}") as held:
         return gone_back(held, stack, request)
 

@@ -71,7 +71,7 @@ def rollout(request: RolloutRequest) -> RolloutReport:
     What was approved is compared with what the host then needs: it may have changed meanwhile.
     """
     opened = open_site(request.site)
-    stacks = wanted_stacks(opened.site, request.stacks)
+    stacks = wanted_stacks(opened.settings, opened.site, request.stacks)
     planned = plan_all(opened, stacks)
     if planned.empty:
         return carry_out(opened, stacks, planned, None)
@@ -148,7 +148,8 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Rollou
         here_planned = plans(here, image_ids(opened, here, host, seen), seen)
         planned |= here_planned
         sizes = recorded_sizes(opened.settings, opened.site.name)
-        room.append(admit(stacks_on(opened.site, host), here_planned, seen, sizes))
+        every = stacks_on(opened.settings, opened.site, host)
+        room.append(admit(every, here_planned, seen, sizes))
         if stacks.keys() == opened.site.stacks.named.keys():
             gone[host] = retired(opened.site, host, seen)
         if "headscale" in here:

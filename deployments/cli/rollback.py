@@ -21,7 +21,7 @@ from infra.text import printable
 def run(arguments: Namespace) -> Answer:
     settings = load_settings(arguments.site)
     site = load_site(settings.site)
-    stack = wanted_stacks(site, (arguments.stack,))[arguments.stack]
+    stack = wanted_stacks(settings, site, (arguments.stack,))[arguments.stack]
     login = admin_login(settings, site, stack.host)
     if arguments.to is None:
         with connect(login) as session:

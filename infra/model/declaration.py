@@ -13,9 +13,11 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from infra.model.base import Model
-from infra.model.fields import Label, Port, PublishedPort
+from infra.model.fields import Label, Port, PublishedPort, Variable
 
 FILE = "stack.yaml"
+#: Below a stack's folder on the host, a file for each that it needs; it may hold nothing else.
+SECRETS = "secrets"
 #: Of the stacks that come with meshkeeper; on a host they lie in the same shape below the admin's home.
 _TREE = Path(__file__).resolve().parents[1] / "docker"
 
@@ -32,6 +34,8 @@ def _below(path: str) -> str:
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts:
         raise ValueError("no path below the stack's folder; write such as config/app.yaml")
+    if parts[0] == SECRETS:
+        raise ValueError(f"the folder {SECRETS} is filled by needs.secrets alone; write another")
     return path
 
 
@@ -49,6 +53,9 @@ class Needs(Model):
     )
     stacks: tuple[Label, ...] = Field(
         default=(), description="Rolled out before it, on the same host."
+    )
+    secrets: tuple[Variable, ...] = Field(
+        default=(), description="Each a file secrets/NAME for its containers to mount."
     )
 
 

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from infra.model.admission import Admission
 from infra.model.approval import Approval
@@ -29,6 +29,28 @@ class RenderedFile(Model):
     def sha256(self) -> str:
         return hashlib.sha256(self.content.encode()).hexdigest()
 
+    @property
+    def mark(self) -> str:
+        """What a plan has in its place."""
+        return self.sha256
+
+
+class RenderedSecret(Model):
+    """A file with a secret. Guesses could be compared with its hash, so a plan has another mark."""
+
+    value: SecretStr
+    mark: str = Field(description="HMAC (SHA-256, hex) with a key of the control machine.")
+
+    @property
+    def content(self) -> str:
+        """For the host alone."""
+        return self.value.get_secret_value()
+
+    @property
+    def sha256(self) -> str:
+        """To be compared with what the host has, and told to nobody."""
+        return hashlib.sha256(self.content.encode()).hexdigest()
+
 
 class RenderedStack(Model):
     """One stack as it is wanted on its host."""
@@ -40,6 +62,7 @@ class RenderedStack(Model):
     folders: dict[PurePosixPath, int] = Field(description="Absolute path → mode; root's own.")
     data: tuple[str, ...] = Field(description="Folders below `directory` that are never observed.")
     files: dict[str, RenderedFile] = Field(description="By path below `directory`.")
+    secrets: dict[str, RenderedSecret] = Field(default={}, description="By path, too.")
     containers: dict[str, str] = Field(description="Name → mark of what it is to be started with.")
     container_images: dict[str, str] = Field(description="Name → image.")
     memory: dict[str, int] = Field(description="Name → the container's limit in bytes.")
@@ -53,6 +76,11 @@ class RenderedStack(Model):
     @property
     def images(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.container_images.values()))
+
+    @property
+    def written(self) -> dict[str, RenderedFile | RenderedSecret]:
+        """All that lies in its directory, by path."""
+        return {**self.files, **self.secrets}
 
     @property
     def server(self) -> str | None:
@@ -71,7 +99,7 @@ class ShipImage(Change):
 class WriteFile(Change):
     kind: Literal["write"] = "write"
     path: str = Field(description="Below the stack's directory.")
-    sha256: str = Field(description="Of the wanted content (hex).")
+    sha256: str = Field(description="Of the wanted content (hex); for a secret its mark.")
 
 
 class StartStack(Change):

@@ -60,7 +60,7 @@ def _ships(
 
 
 def _writes(wanted: RenderedStack, state: StackState) -> Iterator[WriteFile]:
-    for path, file in wanted.files.items():
+    for path, file in wanted.written.items():
         there = state.files.get(path)
         if there and (there.sha256, there.mode) == (file.sha256, MODE):
             continue
@@ -68,7 +68,7 @@ def _writes(wanted: RenderedStack, state: StackState) -> Iterator[WriteFile]:
             item=f"{wanted.name}.file",
             summary=f"write {path}: it {'differs' if there else 'is missing'}",
             path=path,
-            sha256=file.sha256,
+            sha256=file.mark,
         )
 
 

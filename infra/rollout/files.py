@@ -12,6 +12,7 @@ from infra.model.base import Model
 from infra.model.release import BringRelease, HostReleases, ReleaseId, ReplaceData
 from infra.model.snapshot import Manifest, SnapshotId
 from infra.model.stack import RenderedStack
+from infra.rollout.secret_files import masked
 from infra.text import excerpt
 
 PACKAGE = "infra.rollout.host_program"
@@ -43,7 +44,7 @@ class Restored(Model):
 
 def prepare(session: Session, stack: RenderedStack, *, migrates: bool) -> None:
     """Make a release of the wanted files, keep the data where it `migrates`, put the files in place."""
-    files = {path: file.content for path, file in stack.files.items()}
+    files = {path: file.content for path, file in stack.written.items()}
     _change(session, stack, {"step": "prepare", "files": files, "snapshot": migrates})
 
 
@@ -96,7 +97,7 @@ def _run(
         "admin": stack.admin,
         "directory": str(stack.directory),
         "folders": {str(folder): mode for folder, mode in stack.folders.items()},
-        "paths": sorted(stack.files),
+        "paths": sorted(stack.written),
         "containers": stack.container_images,
         "server": None,
         **(stack.snapshot.model_dump(mode="json") if stack.snapshot else {}),
@@ -106,13 +107,17 @@ def _run(
         "snapshot": False,
         **asked,
     }
-    return session.check(
-        f"{request['step']} of {stack.name}",
-        session.as_root("python3 -I -"),
-        stdin=bundle.program(PACKAGE, modules, request),
-        timeout=PATIENCE,
-        limit=LONGEST,
-    )
+    try:
+        return session.check(
+            f"{request['step']} of {stack.name}",
+            session.as_root("python3 -I -"),
+            stdin=bundle.program(PACKAGE, modules, request),
+            timeout=PATIENCE,
+            limit=LONGEST,
+        )
+    except StepFailed as error:
+        # A host's Python may quote the program that it was sent.
+        raise StepFailed(masked(error.message, stack.secrets.values()), error.hint) from None
 
 
 def _told(session: Session, stack: RenderedStack, form: type[Answer], output: bytes) -> Answer:

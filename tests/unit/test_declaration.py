@@ -15,6 +15,7 @@ from infra.model.site import Site
 from infra.model.site_rules import published_ports
 from infra.rollout.outlook import wanted_stacks, with_needed
 from infra.rollout.render import render_stacks
+from infra.settings import Settings
 from infra.site_file import load_site
 from tests.following import PAGE, add_the_stack_of_the_page
 
@@ -150,7 +151,7 @@ def test_a_name_leads_out_of_no_folder(folder: Folder, name: str) -> None:
 
 def test_a_rollout_of_a_stack_that_is_not_there_lists_those_that_are(folder: Folder) -> None:
     with pytest.raises(BadInput, match="It names: headscale, caddy, hello"):
-        wanted_stacks(folder.load(), ["hullo"])
+        wanted_stacks(Settings(), folder.load(), ["hullo"])
 
 
 def test_every_problem_of_a_declaration_is_told_with_its_path(folder: Folder) -> None:

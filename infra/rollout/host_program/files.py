@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from infra.rollout.host_program.disk import replace
-from infra.rollout.host_program.places import Request
+from infra.rollout.host_program.places import SECRETS, Request
 from infra.rollout.host_program.releases import contents, serving
 
 
@@ -15,6 +15,8 @@ def put_files(
 ) -> None:
     """Each file whole, those that are so already not at all; others of a release's go."""
     folder = Path(request["directory"])
+    if any(path.startswith(SECRETS) for path in files):
+        (folder / SECRETS).mkdir(exist_ok=True, mode=0o700)  # also for those of an earlier release
     current = serving(request)
     gone = instead_of if instead_of is not None else (contents(current) if current else {})
     for path, content in files.items():

@@ -17,6 +17,7 @@ from infra.rollout.host_program.places import (
     FILES,
     HOME,
     ID,
+    SECRETS,
     Request,
     data,
     home,
@@ -51,7 +52,7 @@ def release(path: Path) -> dict[str, Any]:
         "files": {
             str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
             for file in folder.rglob("*")
-            if file.is_file()
+            if file.is_file() and not file.is_relative_to(folder / SECRETS)
         },
         "before": before(path / BEFORE),
         "size": size(path),

@@ -34,7 +34,7 @@ def upgrade_rehearsal(request: RehearsalRequest) -> State[Any]:
     if request.to != "wanted":
         opened = opened._replace(site=with_version(opened.site, request.to))
     version = opened.site.stacks.headscale.version
-    headscale = wanted_stacks(opened.site, ("headscale",))["headscale"]
+    headscale = wanted_stacks(opened.settings, opened.site, ("headscale",))["headscale"]
     report = rehearse(opened, headscale, Upgrade(running=None, wanted=version))
     return Completed(name="Passed", message=report.headline)
 

@@ -34,7 +34,7 @@ def rollback(request: RollbackRequest) -> RollbackReport:
     What was approved is compared with what it then takes: somebody may have joined meanwhile.
     """
     opened = open_site(request.site)
-    stack = wanted_stacks(opened.site, (request.stack,))[request.stack]
+    stack = wanted_stacks(opened.settings, opened.site, (request.stack,))[request.stack]
     outlook = steps.look(opened, stack, request)
     approval: Approval | None = None
     while True:
@@ -60,8 +60,10 @@ def gone_back(
     except LockLost:
         raise
     except Exception as error:
-        failed = GateFailed(*told(error, all_back(opened, Progress(touched=[stack]))))
-        publish(report.model_copy(update={"failure": str(failed)}))
+        progress = Progress(touched=[stack])
+        failed = GateFailed(*told(error, all_back(opened, progress)))
+        diff = progress.diffs.get(stack.name, "")
+        publish(report.model_copy(update={"failure": str(failed), "diff": diff}))
         raise failed from error
     rollout.finish(opened, stack)
     if outlook.policy:

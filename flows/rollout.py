@@ -46,12 +46,14 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Progress:
-    """What was done so far; `touched` is what a red gate puts back, last first."""
+    """What was done so far; `touched` is what a red gate puts back, last first. `diffs`: of what was
+    put back, by stack."""
 
     approval: Approval | None = None
     touched: list[RenderedStack] = field(default_factory=list)
     applied: list[Applied] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    diffs: dict[StackName, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -69,7 +71,7 @@ def rollout(request: RolloutRequest) -> RolloutReport:
     What was approved is compared with what the host then needs: it may have changed meanwhile.
     """
     opened = open_site(request.site)
-    stacks = wanted_stacks(opened.site, request.stacks)
+    stacks = wanted_stacks(opened.settings, opened.site, request.stacks)
     planned = plan_all(opened, stacks)
     if planned.empty:
         return carry_out(opened, stacks, planned, None)
@@ -146,7 +148,8 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Rollou
         here_planned = plans(here, image_ids(opened, here, host, seen), seen)
         planned |= here_planned
         sizes = recorded_sizes(opened.settings, opened.site.name)
-        room.append(admit(stacks_on(opened.site, host), here_planned, seen, sizes))
+        every = stacks_on(opened.settings, opened.site, host)
+        room.append(admit(every, here_planned, seen, sizes))
         if stacks.keys() == opened.site.stacks.named.keys():
             gone[host] = retired(opened.site, host, seen)
         if "headscale" in here:
@@ -199,6 +202,8 @@ def all_back(opened: OpenSite, progress: Progress) -> Back:
             )
         else:
             back.lost += lost_since(stack, put_back)
+            if put_back.diff:
+                progress.diffs[stack.name] = put_back.diff
     return back
 
 
@@ -231,6 +236,7 @@ def tell_failure(
         applied=tuple(progress.applied),
         checks=tuple(progress.checks),
         failure=str(failed),
+        diffs=progress.diffs,
     )
     publish_report("rollout", markdown(report), report)
 

@@ -41,6 +41,7 @@ _MAY_HOLD_SECRETS = {
     "admin_keys",
     "backup_keys",
     "values",
+    "secrets",
 }
 
 _FACTS = {

@@ -43,7 +43,9 @@ def start(opened: OpenSite, stack: RenderedStack) -> None:
         try:
             apply.start_anew(session, stack)
         except StepFailed as error:
-            raise GateFailed(apply.why(session, stack.name, error)) from error
+            raise GateFailed(
+                apply.why(session, stack.name, error, stack.secrets.values())
+            ) from error
 
 
 @retried_step(name="confirm", task_run_name="confirm the policy of {opened.site.name}")

@@ -75,7 +75,8 @@ def start(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> Applied:
         try:
             apply.start(session, stack, plan)
         except StepFailed as error:
-            raise GateFailed(apply.why(session, stack.name, error)) from error
+            reason = apply.why(session, stack.name, error, stack.secrets.values())
+            raise GateFailed(reason) from error
     return _applied(stack, "containers", plan, began)
 
 
@@ -85,7 +86,8 @@ def gate_on_host(opened: OpenSite, stack: RenderedStack) -> tuple[Check, ...]:
         try:
             return gate_locally(session, stack)
         except (GateFailed, StepFailed) as error:
-            raise GateFailed(apply.why(session, stack.name, error)) from error
+            reason = apply.why(session, stack.name, error, stack.secrets.values())
+            raise GateFailed(reason) from error
 
 
 @step(name="watch", task_run_name="watch what was started on {wanted.host}")
@@ -97,7 +99,7 @@ def watch(opened: OpenSite, wanted: Watch) -> Check:
 @step(name="gate from outside", task_run_name="ask {opened.site.name} from outside")
 def gate_outside(opened: OpenSite, names: tuple[str, ...]) -> tuple[Check, ...]:
     """Also for the stacks that these need. The server must also be the one that is pinned."""
-    stacks = wanted_stacks(opened.site, with_needed(opened.site, names)).values()
+    stacks = wanted_stacks(opened.settings, opened.site, with_needed(opened.site, names)).values()
     host = opened.site.stacks.headscale.host
     with session_of(opened, host) as session:
         key = server_key(session)
@@ -105,7 +107,9 @@ def gate_outside(opened: OpenSite, names: tuple[str, ...]) -> tuple[Check, ...]:
         try:
             return gate_from_outside(opened.site, stacks, key)
         except GateFailed as error:
-            raise GateFailed(apply.why(session, front(opened.site), error), error.hint) from error
+            hidden = [secret for stack in stacks for secret in stack.secrets.values()]
+            reason = apply.why(session, front(opened.site), error, hidden)
+            raise GateFailed(reason, error.hint) from error
 
 
 @retried_step(name="take down", task_run_name="take down {plan.target}")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from deployments.cli.answer import Answer
 from infra.images.newest import Version, image_version, toolchain_version
-from infra.rollout.outlook import wanted_stacks
+from infra.rollout.render import render_stacks
 from infra.settings import load_settings
 from infra.site_file import load_site
 from infra.text import cell
@@ -15,7 +15,7 @@ from infra.text import cell
 def run(arguments: Namespace) -> Answer:
     """Tells, and is content with either answer: what to do about it is the reader's to say."""
     site = load_site(load_settings(arguments.site).site)
-    stacks = wanted_stacks(site, ()).values()
+    stacks = render_stacks(site).values()
     images = sorted({image for stack in stacks for image in stack.images})
     with ThreadPoolExecutor(max_workers=8) as threads:
         toolchain = threads.submit(toolchain_version)

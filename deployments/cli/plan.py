@@ -59,7 +59,7 @@ class Seen(NamedTuple):
 def plan_target(target: Target) -> Seen:
     """Connect once, look once, plan."""
     site, host = target.site, target.host
-    stacks = stacks_on(site, host)
+    stacks = stacks_on(target.settings, site, host)
     images = sorted({image for stack in stacks.values() for image in stack.images})
     with way_in(target) as session:
         seen = observe(session, query(site, host, stacks))

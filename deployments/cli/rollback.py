@@ -37,7 +37,7 @@ def run(arguments: Namespace) -> Answer:
 
 
 def _listed(settings: Settings, site: Site, name: str) -> Answer:
-    stack = wanted_stacks(site, (name,))[name]
+    stack = wanted_stacks(settings, site, (name,))[name]
     with connect(admin_login(settings, site, stack.host)) as session:
         there = files.releases(session, stack)
     return Answer(listing(there), there.model_dump(mode="json"))

@@ -56,6 +56,8 @@ def _images(site: Site) -> str:
 def _secrets(site: Site) -> Iterator[SecretRef]:
     yield from (site.backup.password, *site.backup.credentials.values())
     yield from (host.sudo_password for host in site.hosts.values() if host.sudo_password)
+    for references in site.stacks.secrets.values():
+        yield from references.values()
 
 
 def _present(settings: Settings, secret: SecretRef) -> str:

@@ -10,12 +10,14 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from infra.model.base import Model
-from infra.model.fields import Label, Port, PublishedPort
+from infra.model.fields import Label, Port, PublishedPort, Variable
 
 FILE = "stack.yaml"
+#: Below a stack's folder on the host, a file for each that it needs; it may hold nothing else.
+SECRETS = "secrets"
 #: Of the stacks that come with meshkeeper; on a host they lie in the same shape below the admin's home.
 _TREE = Path(__file__).resolve().parents[1] / "docker"
 
@@ -32,6 +34,8 @@ def _below(path: str) -> str:
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts:
         raise ValueError("no path below the stack's folder; write such as config/app.yaml")
+    if parts[0] == SECRETS:
+        raise ValueError(f"the folder {SECRETS} is filled by needs.secrets alone; write another")
     return path
 
 
@@ -50,6 +54,9 @@ class Needs(Model):
     stacks: tuple[Label, ...] = Field(
         default=(), description="Rolled out before it, on the same host."
     )
+    secrets: tuple[Variable, ...] = Field(
+        default=(), description="Each a file secrets/NAME for its containers to mount."
+    )
 
 
 class Web(Model):
@@ -67,6 +74,19 @@ class Reload(Model):
     command: tuple[str, ...] = Field(min_length=1, description="Run inside the container.")
     holds: tuple[Port, ...] = Field(
         default=(), description="TCP ports of the host at which new connections wait meanwhile."
+    )
+
+
+class Snapshots(Model):
+    """How a snapshot of its folder `data` is made, and what each must hold."""
+
+    server: Label = Field(description="The container that alone may change the data.")
+    sidecar: Label = Field(
+        description="The container that makes snapshots, by its /backup/snapshot.py."
+    )
+    database: RelativePath = Field(description="Of SQLite: no log of another may lie beside it.")
+    holds: tuple[RelativePath, ...] = Field(
+        default=(), description="The other files that a snapshot must hold."
     )
 
 
@@ -114,6 +134,10 @@ class Declaration(Model):
     data: tuple[RelativePath, ...] = Field(
         default=(), description="Folders that only the containers write to; never touched."
     )
+    snapshot: Snapshots | None = Field(
+        default=None,
+        description="Its data are kept before a rollout that may change them, and go back with it.",
+    )
     home_folders: dict[RelativePath, Mode] = Field(
         default={}, description="Folders in the admin's home that it fills, and their modes."
     )
@@ -136,6 +160,12 @@ class Declaration(Model):
         default={}, description="Container → what users notice when it is replaced."
     )
     gate: Gate = Gate()
+
+    @model_validator(mode="after")
+    def _snapshots_are_of_the_data(self) -> "Declaration":
+        if self.snapshot and "data" not in self.data:
+            raise ValueError("a snapshot is made of the folder data; write data: [data]")
+        return self
 
 
 class DeclaredStack(NamedTuple):

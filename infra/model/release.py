@@ -85,3 +85,4 @@ class RollbackReport(Model):
     approval: Approval | None = Field(default=None, description="None: nobody was asked, by wish.")
     checks: tuple[Check, ...] = ()
     failure: str = Field(default="", description="Why it failed, and what was put back.")
+    diff: str = Field(default="", description="What it had otherwise than what serves (unified).")

@@ -182,6 +182,11 @@ class OtherStack(Model):
     values: dict[Variable, str | int | bool] = Field(
         default={}, description="What else its templates ask for."
     )
+    secrets: dict[Variable, SecretRef] = Field(
+        default={},
+        description="Those that its stack.yaml needs, by the names there.",
+        examples=[{"api_token": "{secret: status_api_token}"}],
+    )
 
 
 class Stacks(Model):
@@ -197,6 +202,11 @@ class Stacks(Model):
     def named(self) -> dict[str, Headscale | Caddy | OtherStack]:
         """All of them, by name."""
         return {"headscale": self.headscale, "caddy": self.caddy, **self.__pydantic_extra__}
+
+    @property
+    def secrets(self) -> dict[str, dict[str, SecretRef]]:
+        """By stack, and by the name that its stack.yaml has for it."""
+        return {name: stack.secrets for name, stack in self.__pydantic_extra__.items()}
 
 
 class Retention(Model):

@@ -50,6 +50,29 @@ def _missing_needs(site: "Site") -> list[str]:
     ]
 
 
+def _secrets_apart_from_needs(site: "Site") -> list[str]:
+    """Neither is one missing, nor does one lie on a host for nothing."""
+    problems = []
+    for name in site.stacks.named:
+        if name not in site.declared:
+            continue
+        needed = site.declared[name].declaration.needs.secrets
+        given = site.stacks.secrets.get(name, {})
+        problems += [
+            f"stacks.{name}.secrets.{secret}: is missing, and its stack.yaml needs it; write "
+            f"{{secret: {name.replace('-', '_')}_{secret}}} and put the value into the secrets file"
+            for secret in needed
+            if secret not in given
+        ]
+        problems += [
+            f"stacks.{name}.secrets.{secret}: its stack.yaml needs no such secret; take it out, or "
+            "name it there in needs.secrets"
+            for secret in given
+            if secret not in needed
+        ]
+    return problems
+
+
 def _stacks_apart(site: "Site") -> list[str]:
     hosts = {name: stack.host for name, stack in site.stacks.named.items()}
     return [
@@ -139,6 +162,7 @@ RULES = (
     Rule((_STACK,), _undeclared),
     Rule((("hosts", "*"), _STACK_HOST), _unknown_hosts),
     Rule((_STACK,), _missing_needs),
+    Rule((("stacks", "*", "secrets", "*"),), _secrets_apart_from_needs),
     Rule((("hosts", "*"), _STACK_HOST), _stacks_apart),
     Rule((("domain",), ("stacks", "headscale", "subdomain"), _STACK), _double_names),
     Rule((("hosts", "*"), _STACK_HOST), _double_ports),

@@ -4,12 +4,12 @@ import hashlib
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from infra.model.admission import Admission
 from infra.model.approval import Approval
 from infra.model.base import Model
-from infra.model.declaration import Gate, Reload
+from infra.model.declaration import Gate, Reload, Snapshots
 from infra.model.mesh import MeshPlan
 from infra.model.plan import Change, Plan
 from infra.model.rehearsal import Upgrade
@@ -20,8 +20,6 @@ from infra.model.snapshot import SnapshotId
 CANARY_TAG = "tag:meshkeeper-canary"
 #: Beside a stack's files from the first change until its gate has passed.
 PENDING = ".rollout-pending"
-#: By stack with data: the container that alone may change them.
-SERVERS: dict[StackName, str] = {"headscale": "headscale"}
 
 
 class RenderedFile(Model):
@@ -29,6 +27,28 @@ class RenderedFile(Model):
 
     @property
     def sha256(self) -> str:
+        return hashlib.sha256(self.content.encode()).hexdigest()
+
+    @property
+    def mark(self) -> str:
+        """What a plan has in its place."""
+        return self.sha256
+
+
+class RenderedSecret(Model):
+    """A file with a secret. Guesses could be compared with its hash, so a plan has another mark."""
+
+    value: SecretStr
+    mark: str = Field(description="HMAC (SHA-256, hex) with a key of the control machine.")
+
+    @property
+    def content(self) -> str:
+        """For the host alone."""
+        return self.value.get_secret_value()
+
+    @property
+    def sha256(self) -> str:
+        """To be compared with what the host has, and told to nobody."""
         return hashlib.sha256(self.content.encode()).hexdigest()
 
 
@@ -42,9 +62,11 @@ class RenderedStack(Model):
     folders: dict[PurePosixPath, int] = Field(description="Absolute path → mode; root's own.")
     data: tuple[str, ...] = Field(description="Folders below `directory` that are never observed.")
     files: dict[str, RenderedFile] = Field(description="By path below `directory`.")
+    secrets: dict[str, RenderedSecret] = Field(default={}, description="By path, too.")
     containers: dict[str, str] = Field(description="Name → mark of what it is to be started with.")
     container_images: dict[str, str] = Field(description="Name → image.")
     memory: dict[str, int] = Field(description="Name → the container's limit in bytes.")
+    snapshot: Snapshots | None = None
     reload: Reload | None = None
     interrupts: dict[str, str] = Field(
         default={}, description="Container → what users notice when it is replaced."
@@ -54,6 +76,16 @@ class RenderedStack(Model):
     @property
     def images(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.container_images.values()))
+
+    @property
+    def written(self) -> dict[str, RenderedFile | RenderedSecret]:
+        """All that lies in its directory, by path."""
+        return {**self.files, **self.secrets}
+
+    @property
+    def server(self) -> str | None:
+        """The container that alone may change the data; None: no snapshot is made of them."""
+        return self.snapshot.server if self.snapshot else None
 
 
 class ShipImage(Change):
@@ -67,7 +99,7 @@ class ShipImage(Change):
 class WriteFile(Change):
     kind: Literal["write"] = "write"
     path: str = Field(description="Below the stack's directory.")
-    sha256: str = Field(description="Of the wanted content (hex).")
+    sha256: str = Field(description="Of the wanted content (hex); for a secret its mark.")
 
 
 class StartStack(Change):
@@ -159,6 +191,10 @@ class PutBack(Model):
     data_of: SnapshotId | None = Field(
         default=None, description="Its data are those of this snapshot; None: not touched."
     )
+    diff: str = Field(
+        default="",
+        description="What the release that failed had otherwise, as the host says (unified).",
+    )
 
 
 class RolloutReport(Model):
@@ -175,3 +211,6 @@ class RolloutReport(Model):
     canary: str = Field(default="", description="Name and address of the enrolled canary.")
     canary_enrolled: bool = Field(default=False, description="In this run.")
     failure: str = Field(default="", description="Why it failed, and what was put back.")
+    diffs: dict[StackName, str] = Field(
+        default={}, description="By stack that was put back: what it had otherwise (unified)."
+    )

@@ -11,7 +11,7 @@ from infra.errors import BadInput
 from infra.model.admission import Admission, Claim, Room, by_size, mib
 from infra.model.observation import Observation
 from infra.model.request import StackName
-from infra.model.stack import SERVERS, RenderedStack, ShipImage, StackPlan
+from infra.model.stack import RenderedStack, ShipImage, StackPlan
 from infra.planning.room import MARGIN, TIMES_DATA, TIMES_IMAGES
 
 #: Of the RAM; as much swap counts at most. Idle pages go there unnoticed (the sidecar sleeps for an
@@ -94,8 +94,8 @@ def _disk(
         for name in ships
         if (size := sizes.get(name, 0))
     ]
-    changed = [name for name, plan in plans.items() if not plan.empty]
-    claims += _copies(changed, seen)
+    changed = {name for name, plan in plans.items() if not plan.empty}
+    claims += _copies([stack for stack in stacks if stack.name in changed], seen)
     claims.append(Claim(who="left free for logs and updates", bytes=MARGIN))
     free = seen.host.machine.disk_free_bytes
     return Room(
@@ -107,11 +107,12 @@ def _disk(
     )
 
 
-def _copies(names: Iterable[StackName], seen: Observation) -> Iterable[Claim]:
-    """A release keeps the data of those that have a server; of others it keeps none."""
-    for name in names:
-        if name in SERVERS and name in seen.stacks and (size := seen.stacks[name].data_bytes):
-            who = f"the data of {name}, three times to keep and put back"
+def _copies(changed: Iterable[RenderedStack], seen: Observation) -> Iterable[Claim]:
+    """A release keeps the data of those that declare a snapshot; of others it keeps none."""
+    for stack in changed:
+        there = seen.stacks.get(stack.name)
+        if stack.snapshot and there and (size := there.data_bytes):
+            who = f"the data of {stack.name}, three times to keep and put back"
             yield Claim(who=who, bytes=TIMES_DATA * size)
 
 

@@ -15,19 +15,22 @@ from infra.model.release import (
 )
 from infra.model.request import RollbackRequest
 from infra.model.snapshot import Manifest, NodeFact
-from infra.model.stack import SERVERS
+from infra.model.stack import RenderedStack
 
 #: Names that are told; the others are counted.
 MOST_TOLD = 20
 _MINOR = re.compile(r":v?([0-9]{1,4})\.([0-9]{1,4})\.[0-9]{1,4}$")
 
 
-def plan_rollback(target: str, there: HostReleases, wanted: RollbackRequest) -> RollbackPlan:
-    """`target` is the stack as `host.stack`. Raises BadInput for what can't be gone back to."""
+def plan_rollback(
+    stack: RenderedStack, there: HostReleases, wanted: RollbackRequest
+) -> RollbackPlan:
+    """The way back of a stack. Raises BadInput, CouldNotRun for what can't be gone back to."""
+    target = f"{stack.host}.{stack.name}"
     if there.unfinished:
         return RollbackPlan(target=target, changes=(_end_rollout(there, wanted),))
     current, to = _ends(there, wanted)
-    server = SERVERS.get(wanted.stack)
+    server = stack.server
     snapshot = bool(server) and (
         _server(current, server) != _server(to, server) or wanted.with_data
     )
@@ -42,7 +45,7 @@ def plan_rollback(target: str, there: HostReleases, wanted: RollbackRequest) -> 
         )
     ]
     if wanted.with_data or (server and _minor(_name(current, server)) != _minor(_name(to, server))):
-        changes.append(_data(there, to, wanted))
+        changes.append(_data(there, to, stack))
     return RollbackPlan(target=target, changes=tuple(changes))
 
 
@@ -113,11 +116,11 @@ def _end_rollout(there: HostReleases, wanted: RollbackRequest) -> EndRollout:
     )
 
 
-def _data(there: HostReleases, to: Release, wanted: RollbackRequest) -> ReplaceData:
+def _data(there: HostReleases, to: Release, stack: RenderedStack) -> ReplaceData:
     """Its data as the first release after it found them that could have changed them."""
     later = (release for release in there.releases if release.id > to.id and release.before)
     after = next(later, None)
-    server = SERVERS.get(wanted.stack)
+    server = stack.server
     if (
         after is None
         or after.before is None
@@ -128,7 +131,7 @@ def _data(there: HostReleases, to: Release, wanted: RollbackRequest) -> ReplaceD
             "Its files and images alone can be brought where the minor version stays the same.",
         )
     return ReplaceData(
-        item=f"{wanted.stack}.data",
+        item=f"{stack.name}.data",
         summary=f"replace the data by the snapshot {after.before.id} of {after.before.image}",
         interrupts="What came later is lost. New requests may fail for some seconds.",
         data_of=after.id,

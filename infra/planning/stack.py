@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from infra.model.observation import ContainerState, StackState
 from infra.model.stack import (
     PENDING,
-    SERVERS,
     ReloadStack,
     RenderedStack,
     ShipImage,
@@ -61,7 +60,7 @@ def _ships(
 
 
 def _writes(wanted: RenderedStack, state: StackState) -> Iterator[WriteFile]:
-    for path, file in wanted.files.items():
+    for path, file in wanted.written.items():
         there = state.files.get(path)
         if there and (there.sha256, there.mode) == (file.sha256, MODE):
             continue
@@ -69,7 +68,7 @@ def _writes(wanted: RenderedStack, state: StackState) -> Iterator[WriteFile]:
             item=f"{wanted.name}.file",
             summary=f"write {path}: it {'differs' if there else 'is missing'}",
             path=path,
-            sha256=file.sha256,
+            sha256=file.mark,
         )
 
 
@@ -97,9 +96,10 @@ def _reason(container: ContainerState | None, mark: str, image_id: str) -> str:
 
 def _migrates(wanted: RenderedStack, image_ids: Mapping[str, str], state: StackState) -> bool:
     """Whether the data get a server of another image, also where its configuration differs too."""
-    server = SERVERS.get(wanted.name, "")
-    there = state.containers.get(server)
-    return there is not None and there.image_id != image_ids[wanted.container_images[server]]
+    if wanted.server is None or wanted.server not in state.containers:
+        return False
+    there = state.containers[wanted.server].image_id
+    return there != image_ids[wanted.container_images[wanted.server]]
 
 
 def _start(wanted: RenderedStack, differing: Mapping[str, str], *, migrates: bool) -> StartStack:

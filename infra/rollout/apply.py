@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from infra.access.session import Session
 from infra.errors import CouldNotRun, GateFailed, StepFailed
@@ -12,6 +12,7 @@ from infra.images.ship import chunks, progress
 from infra.model.stack import (
     PutBack,
     ReloadStack,
+    RenderedSecret,
     RenderedStack,
     ShipImage,
     StackPlan,
@@ -22,6 +23,7 @@ from infra.rollout import compose, files
 from infra.rollout.engine_store import engine_store, require_image
 from infra.rollout.local_gate import gate_locally
 from infra.rollout.reload import reload_stack
+from infra.rollout.secret_files import masked
 
 #: For one image: some 120 MB over a slow home's uplink.
 UPLOAD_SECONDS = 3600
@@ -64,7 +66,7 @@ def have_room(
 
     `sizes`: of images by name, unpacked, in bytes.
     """
-    written = sum(len(file.content.encode()) for file in stack.files.values())
+    written = sum(len(file.content.encode()) for file in stack.written.values())
     shipped = sum(sizes[c.image] for c in plan.changes if isinstance(c, ShipImage))
     require_room(session.login.name, files.releases(session, stack), written, shipped)
 
@@ -98,14 +100,23 @@ def put_back(session: Session, stack: RenderedStack) -> PutBack:
     if not restored.back:
         compose.take_down(session, stack)
         files.drop(session, stack)
-        return PutBack()
+        return PutBack(diff=restored.diff)
     start_anew(session, stack)
     checks = gate_locally(session, stack)
     files.drop(session, stack)
-    return PutBack(checks=checks, data_of=restored.data_of)
+    return PutBack(checks=checks, data_of=restored.data_of, diff=restored.diff)
 
 
-def why(session: Session, container: str, error: GateFailed | StepFailed) -> str:
-    """The reason with the container's last log lines, read before anything is put back."""
+def why(
+    session: Session,
+    container: str,
+    error: GateFailed | StepFailed,
+    secrets: Iterable[RenderedSecret] = (),
+) -> str:
+    """The reason with the container's last log lines, read before anything is put back.
+
+    `secrets` are what it may have written there.
+    """
     lines = compose.last_log_lines(session, container)
-    return f"{session.login.name}: {error.message}\nThe last log lines of {container}:\n{lines}"
+    told = f"{session.login.name}: {error.message}\nThe last log lines of {container}:\n{lines}"
+    return masked(told, secrets)

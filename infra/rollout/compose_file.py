@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from infra.errors import BadInput
+from infra.model.declaration import Snapshots
 from infra.model.fields import PublishedPort
 
 PUBLISHED = re.compile(
@@ -54,6 +55,19 @@ def require_declared_ports(
             f"{', '.join(sorted(wanted)) or 'none'}.",
             "Write the same into both; a port for the host alone as 127.0.0.1:9000:9000/tcp.",
         )
+
+
+def require_snapshot_containers(
+    file: Path, found: Mapping[str, dict[str, Any]], declared: Snapshots | None
+) -> None:
+    """Raises BadInput for a snapshot by a container, or of one's data, that there is not."""
+    named = {} if declared is None else {"server": declared.server, "sidecar": declared.sidecar}
+    for key, name in named.items():
+        if name not in found:
+            raise BadInput(
+                f"{file} has no service {name}, which snapshot.{key} declares.",
+                f"Write one of: {', '.join(found)}.",
+            )
 
 
 def _published(file: Path, service: Mapping[str, Any]) -> Iterator[str]:

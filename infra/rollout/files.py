@@ -1,26 +1,35 @@
 """A stack's releases on its host: made, gone back to, looked at, each in one round trip."""
 
-from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from pathlib import PurePosixPath
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
+from infra.access import bundle
 from infra.access.session import Session
 from infra.errors import StepFailed
 from infra.model.base import Model
 from infra.model.release import BringRelease, HostReleases, ReleaseId, ReplaceData
 from infra.model.snapshot import Manifest, SnapshotId
-from infra.model.stack import SERVERS, RenderedStack
+from infra.model.stack import RenderedStack
+from infra.rollout.secret_files import masked
+from infra.text import excerpt
 
-CHANGES = Path(__file__).with_name("host_program.py")
-LOOKS = Path(__file__).with_name("host_releases.py")
-#: By stack with data: who makes its snapshots.
-SIDECARS = {"headscale": "headscale-backup"}
+PACKAGE = "infra.rollout.host_program"
+#: Of that package; each uses only those before it.
+CHANGES = ("places", "disk", "images", "releases", "files", "data", "difference", "change")
+LOOKS = ("places", "look")
 #: Seconds: a snapshot is taken, or a folder of data is replaced.
 PATIENCE = 300
 #: Bytes of the host's answer: a manifest of ten thousand nodes.
 LONGEST = 8 * 1024 * 1024
+#: Of what failed, in a report. The host holds itself to fewer.
+DIFF_LINES = 250
 Answer = TypeVar("Answer", bound=BaseModel)
+
+
+def _bounded(diff: str) -> str:
+    return excerpt(diff, lines=DIFF_LINES)
 
 
 class Restored(Model):
@@ -28,11 +37,14 @@ class Restored(Model):
 
     back: bool
     data_of: SnapshotId | None
+    diff: Annotated[str, AfterValidator(_bounded)] = Field(
+        description="What the release that failed had otherwise than the one that serves."
+    )
 
 
 def prepare(session: Session, stack: RenderedStack, *, migrates: bool) -> None:
     """Make a release of the wanted files, keep the data where it `migrates`, put the files in place."""
-    files = {path: file.content for path, file in stack.files.items()}
+    files = {path: file.content for path, file in stack.written.items()}
     _change(session, stack, {"step": "prepare", "files": files, "snapshot": migrates})
 
 
@@ -77,29 +89,35 @@ def _change(session: Session, stack: RenderedStack, asked: dict[str, Any]) -> by
     return _run(session, CHANGES, stack, asked)
 
 
-def _run(session: Session, program: Path, stack: RenderedStack, asked: dict[str, Any]) -> bytes:
+def _run(
+    session: Session, modules: tuple[str, ...], stack: RenderedStack, asked: dict[str, Any]
+) -> bytes:
     request = {
         "stack": stack.name,
         "admin": stack.admin,
         "directory": str(stack.directory),
         "folders": {str(folder): mode for folder, mode in stack.folders.items()},
-        "paths": sorted(stack.files),
+        "paths": sorted(stack.written),
         "containers": stack.container_images,
-        "server": SERVERS.get(stack.name),
-        "sidecar": SIDECARS.get(stack.name),
+        "server": None,
+        **(stack.snapshot.model_dump(mode="json") if stack.snapshot else {}),
         "backups": str(PurePosixPath("/home", stack.admin, "backups", stack.name)),
         "release": None,
         "files": {},
         "snapshot": False,
         **asked,
     }
-    return session.check(
-        f"{request['step']} of {stack.name}",
-        session.as_root("python3 -I -"),
-        stdin=f"{program.read_text()}\n\nmain({request!r})\n".encode(),
-        timeout=PATIENCE,
-        limit=LONGEST,
-    )
+    try:
+        return session.check(
+            f"{request['step']} of {stack.name}",
+            session.as_root("python3 -I -"),
+            stdin=bundle.program(PACKAGE, modules, request),
+            timeout=PATIENCE,
+            limit=LONGEST,
+        )
+    except StepFailed as error:
+        # A host's Python may quote the program that it was sent.
+        raise StepFailed(masked(error.message, stack.secrets.values()), error.hint) from None
 
 
 def _told(session: Session, stack: RenderedStack, form: type[Answer], output: bytes) -> Answer:

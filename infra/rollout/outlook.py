@@ -18,15 +18,19 @@ from infra.planning.retired import plan_retired
 from infra.planning.stack import plan_stack
 from infra.planning.upgrade import plan_upgrade
 from infra.rollout.render import render_stacks
+from infra.rollout.secret_files import secrets_of
 from infra.settings import Settings
 
 Stacks = Mapping[StackName, RenderedStack]
 
 
-def wanted_stacks(site: Site, names: Iterable[StackName]) -> dict[StackName, RenderedStack]:
+def wanted_stacks(
+    settings: Settings, site: Site, names: Iterable[StackName]
+) -> dict[StackName, RenderedStack]:
     """The named stacks, or all, as they should be, in rollout order.
 
-    Raises BadInput for a name that is none, a root that can't be read, and like `render_stacks`.
+    Raises BadInput for a name that is none, a root that can't be read, a secret without a value,
+    and like `render_stacks`.
     """
     wanted = set(names) or set(site.stacks.named)
     if unknown := sorted(wanted - site.stacks.named.keys()):
@@ -42,13 +46,14 @@ def wanted_stacks(site: Site, names: Iterable[StackName]) -> dict[StackName, Ren
             f"stacks.caddy.acme_root: {root} can't be read: {error.strerror}.",
             "Leave it out, but for an ACME server of your own.",
         ) from None
-    rendered = render_stacks(site, root_pem)
+    secrets = {name: secrets_of(settings, site, name) for name in wanted}
+    rendered = render_stacks(site, root_pem, secrets)
     return {name: stack for name, stack in rendered.items() if name in wanted}
 
 
-def stacks_on(site: Site, host: str) -> dict[StackName, RenderedStack]:
+def stacks_on(settings: Settings, site: Site, host: str) -> dict[StackName, RenderedStack]:
     """All that the site wants on one host."""
-    every = wanted_stacks(site, ())
+    every = wanted_stacks(settings, site, ())
     return {name: stack for name, stack in every.items() if stack.host == host}
 
 

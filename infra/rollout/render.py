@@ -6,16 +6,23 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
-from infra.model.declaration import FILE, Declaration, Gate, Question
+from infra.model.declaration import FILE, SECRETS, Declaration, Gate, Question
 from infra.model.site import Site
-from infra.model.stack import CANARY_TAG, RenderedFile, RenderedStack
+from infra.model.stack import CANARY_TAG, RenderedFile, RenderedSecret, RenderedStack
 from infra.planning.order import rollout_order
-from infra.rollout.compose_file import limit_bytes, require_declared_ports, services
+from infra.rollout.compose_file import (
+    limit_bytes,
+    require_declared_ports,
+    require_snapshot_containers,
+    services,
+)
 from infra.rollout.templates import Templates
 
 SIDECAR_IMAGE = "python:3.13-slim-trixie"
 COMPOSE = "docker-compose.yml"
 Q = TypeVar("Q", bound=Question)
+#: By stack, and by path below its folder.
+Secrets = Mapping[str, Mapping[str, RenderedSecret]]
 
 
 class Route(NamedTuple):
@@ -25,12 +32,19 @@ class Route(NamedTuple):
     upstream: str
 
 
-def render_stacks(site: Site, acme_root: bytes | None = None) -> dict[str, RenderedStack]:
+def render_stacks(
+    site: Site, acme_root: bytes | None = None, secrets: Secrets | None = None
+) -> dict[str, RenderedStack]:
     """All stacks in rollout order; `acme_root` is the PEM of `stacks.caddy.acme_root`.
+
+    `secrets`: of stacks that are to be rolled out; no template sees them.
 
     Raises BadInput for templates that can't be filled in, and stacks that need each other.
     """
-    return {name: _stack(site, name, acme_root) for name in rollout_order(_needs(site))}
+    return {
+        name: _stack(site, name, acme_root, (secrets or {}).get(name, {}))
+        for name in rollout_order(_needs(site))
+    }
 
 
 def _needs(site: Site) -> dict[str, set[str]]:
@@ -43,7 +57,9 @@ def _needs(site: Site) -> dict[str, set[str]]:
     }
 
 
-def _stack(site: Site, name: str, acme_root: bytes | None) -> RenderedStack:
+def _stack(
+    site: Site, name: str, acme_root: bytes | None, secrets: Mapping[str, RenderedSecret]
+) -> RenderedStack:
     """Render the compose file twice: its containers carry a mark of all that they depend on."""
     declared, host = site.declared[name], site.stacks.named[name].host
     declaration, admin = declared.declaration, site.hosts[host].admin
@@ -53,19 +69,23 @@ def _stack(site: Site, name: str, acme_root: bytes | None) -> RenderedStack:
     unmarked = templates.content(COMPOSE, marks=_AnyMark())
     found = services(declared.folder / COMPOSE, unmarked)
     require_declared_ports(declared.folder / COMPOSE, found, declaration.needs.ports)
-    marks = {service: _mark(found[service], service, declaration, contents) for service in found}
+    require_snapshot_containers(declared.folder / COMPOSE, found, declaration.snapshot)
+    read = contents | {path: secret.mark.encode() for path, secret in secrets.items()}
+    marks = {service: _mark(found[service], service, declaration, read) for service in found}
     contents = {COMPOSE: templates.content(COMPOSE, marks=marks), **contents}
     return RenderedStack(
         name=name,
         host=host,
         admin=admin,
         directory=home / declared.place,
-        folders=_folders(home, home / declared.place, declaration, contents),
+        folders=_folders(home, home / declared.place, declaration, read),
         data=declaration.data,
         files={path: RenderedFile(content=content.decode()) for path, content in contents.items()},
+        secrets=dict(secrets),
         containers=marks,
         container_images={name: str(service["image"]) for name, service in found.items()},
         memory={name: limit_bytes(service) for name, service in found.items()},
+        snapshot=declaration.snapshot,
         reload=declaration.reload,
         interrupts=declaration.interrupts,
         gate=_gate(declaration.gate, templates),
@@ -110,8 +130,13 @@ def _folders(
     declaration: Declaration,
     contents: Mapping[str, bytes],
 ) -> dict[PurePosixPath, int]:
-    """What is mounted exists before Docker would make it; only root reads the data."""
+    """What is mounted exists before Docker would make it; only root reads data and secrets.
+
+    A secret's own file can be read by any user of a container: it is shut off by its folder, which
+    a container does not pass.
+    """
     folders = {directory: 0o755} | {directory / PurePosixPath(p).parent: 0o755 for p in contents}
+    folders |= {folder: 0o700 for folder in folders if folder == directory / SECRETS}
     folders |= {directory / name: 0o700 for name in declaration.data}
     return folders | {home / name: int(mode, 8) for name, mode in declaration.home_folders.items()}
 

@@ -11,7 +11,13 @@ def markdown(report: RolloutReport) -> str:
     """What was planned, done and proved."""
     plans = "\n\n".join(part.describe() for part in report.plan.parts)
     title = "rolled out" if not report.failure else "the rollout failed"
-    parts = [f"# {report.site}: {title}", quoted(report.failure), plans, approved(report.approval)]
+    parts = [
+        f"# {report.site}: {title}",
+        quoted(report.failure),
+        *_diffs(report),
+        plans,
+        approved(report.approval),
+    ]
     if report.applied:
         rows = [f"| {a.item} | {cell(a.summary)} | {a.seconds:.1f} s |" for a in report.applied]
         parts.append("\n".join(["| step | what was done | time |", "|---|---|---|", *rows]))
@@ -29,6 +35,13 @@ def markdown(report: RolloutReport) -> str:
 def quoted(text: str) -> str:
     """As it is: log lines and names of devices may hold what markdown or HTML would act on."""
     return indent(text, "    ")
+
+
+def _diffs(report: RolloutReport) -> list[str]:
+    return [
+        f"The files of {name} that failed, beside those that serve again:\n\n{quoted(diff)}"
+        for name, diff in report.diffs.items()
+    ]
 
 
 def approved(approval: Approval | None) -> str:

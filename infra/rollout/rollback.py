@@ -22,7 +22,7 @@ AFTERWARDS = (
 def outlook(session: Session, stack: RenderedStack, wanted: RollbackRequest) -> RollbackOutlook:
     """Changes nothing. Raises BadInput, CouldNotRun (too little disk, too), StepFailed."""
     there = files.releases(session, stack)
-    plan = plan_rollback(f"{stack.host}.{stack.name}", there, wanted)
+    plan = plan_rollback(stack, there, wanted)
     if any(isinstance(change, BringRelease) for change in plan.changes):
         require_room(stack.host, there, files=0, images=0)
     notes = [
@@ -56,6 +56,7 @@ def markdown(report: RollbackReport) -> str:
     parts = [
         f"# {report.site}: {report.stack} {failed}",
         quoted(report.failure),
+        quoted(report.diff),
         quoted(report.plan.describe()),
         approved(report.approval),
         "\n".join(rows),

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from infra.errors import BadInput
-from infra.model.declaration import FILE, DeclaredStack
+from infra.model.declaration import FILE, SECRETS, DeclaredStack
 
 #: Bytes. A configuration is text for people.
 LARGEST = 256 * 1024
@@ -30,8 +30,14 @@ class Templates:
 
     def paths(self) -> tuple[str, ...]:
         """What goes to the host, in order; BadInput for what can't be a text file there."""
+        folder = self._declared.folder
+        if (folder / SECRETS).exists():
+            raise BadInput(
+                f"{folder / SECRETS}: no secret lies beside the templates.",
+                "Name it in needs.secrets, and refer to it in the site file (docs/stacks.md).",
+            )
         left_out = {FILE, *self._declared.declaration.included}
-        return tuple(path for path in _files(self._declared.folder) if path not in left_out)
+        return tuple(path for path in _files(folder) if path not in left_out)
 
     def content(self, path: str, **more: Any) -> bytes:
         """One file as it is to be on the host. Raises BadInput."""

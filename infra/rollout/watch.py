@@ -11,7 +11,7 @@ from infra.access.session import Session
 from infra.errors import GateFailed, StepFailed
 from infra.model.base import Model
 from infra.model.host import Text
-from infra.model.stack import Check, RenderedStack, StackPlan, StartStack
+from infra.model.stack import Check, RenderedSecret, RenderedStack, StackPlan, StartStack
 from infra.rollout.apply import why
 from infra.text import printable
 
@@ -29,6 +29,7 @@ class Watch(NamedTuple):
     host: str
     containers: tuple[str, ...]
     seconds: float
+    secrets: tuple[RenderedSecret, ...] = ()
 
 
 class Watched(Model):
@@ -47,6 +48,7 @@ def watches(stacks: Mapping[str, RenderedStack], plans: Mapping[str, StackPlan])
             host,
             tuple(name for stack in touched if stack.host == host for name in stack.containers),
             max(_seconds(stack, plans[stack.name]) for stack in touched if stack.host == host),
+            tuple(s for stack in touched if stack.host == host for s in stack.secrets.values()),
         )
         for host in dict.fromkeys(stack.host for stack in touched)
     ]
@@ -74,7 +76,7 @@ def watch(session: Session, wanted: Watch) -> Check:
             sentence = (
                 f"{container} {printable(problem)}, {seen.seconds:.1f} s after the gate had passed."
             )
-            raise GateFailed(why(session, container, GateFailed(sentence)))
+            raise GateFailed(why(session, container, GateFailed(sentence), wanted.secrets))
     used = ", ".join(
         f"{name} {seen.memory.get(name, 0) / 1024**2:.0f} MiB" for name in wanted.containers
     )

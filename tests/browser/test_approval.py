@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect
 
 from deployments.embedded.api import FINAL, Api, Json
 from deployments.embedded.processes import carrying
+from infra.model.approval import SHORT
 from infra.settings import CONTROL_PLANE_MARK
 from tests.browser.approval import answer_yes, open_question
 from tests.browser.approving import PLAN, ROOT, asking_in
@@ -106,7 +107,7 @@ def test_at_a_terminal_the_same_question_is_asked(
     plane: Any, api: Api, typed: bytes, code: int
 ) -> None:
     found, shown = at_terminal(plane, typed)
-    assert (found, PLAN.short_digest in shown) == (code, True)
+    assert (found, PLAN.digest[:SHORT] in shown) == (code, True)
     assert api.waiting() == []
 
 

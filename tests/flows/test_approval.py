@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL
 from deployments.embedded.api import Api, Json
 from flows import approval, rollout
 from infra.errors import BadInput
-from infra.model.approval import Answer
+from infra.model.approval import SHORT, Answer
 from infra.model.request import RolloutRequest
 from infra.model.stack import RolloutPlan, RolloutReport, StackPlan, StartStack
 
@@ -105,7 +105,7 @@ def started(api: Api, site_name: str) -> Callable[[], Run]:
 
 
 def yes(planned: RolloutPlan, name: str = "Ada") -> Json:
-    return Answer(answer="yes", name=name, plan=planned.short_digest).model_dump()
+    return Answer(answer="yes", name=name, plan=planned.digest[:SHORT]).model_dump()
 
 
 def test_a_yes_lets_the_plan_that_was_shown_be_carried_out(
@@ -115,7 +115,7 @@ def test_a_yes_lets_the_plan_that_was_shown_be_carried_out(
     waiting = run.waiting()
     shown, _ = api.question(waiting)
     assert all(f"    {line}" in shown for line in FIRST.describe().splitlines())
-    assert FIRST.short_digest in shown
+    assert FIRST.digest[:SHORT] in shown
     assert host.done == []
     assert api.resume(waiting["id"], yes(FIRST))
     report = run.end().result()
@@ -130,7 +130,7 @@ def test_a_no_touches_nothing_and_says_who_said_it(
     assert api.resume(run.waiting()["id"], yes(FIRST) | {"answer": "no"})
     state = run.end()
     assert (state.type.value, state.name) == ("CANCELLED", "NotApproved")
-    assert state.message == f"Ada said no to plan {FIRST.short_digest}. Nothing was touched."
+    assert state.message == f"Ada said no to plan {FIRST.digest[:SHORT]}. Nothing was touched."
     assert host.done == []
 
 
@@ -165,9 +165,9 @@ def test_a_host_that_came_in_order_meanwhile_needs_no_second_yes(
     "answer",
     [
         {},
-        {"answer": "yes", "name": "", "plan": FIRST.short_digest},
-        {"answer": "maybe", "name": "Ada", "plan": FIRST.short_digest},
-        {"answer": "yes", "name": "A" * 81, "plan": FIRST.short_digest},
+        {"answer": "yes", "name": "", "plan": FIRST.digest[:SHORT]},
+        {"answer": "maybe", "name": "Ada", "plan": FIRST.digest[:SHORT]},
+        {"answer": "yes", "name": "A" * 81, "plan": FIRST.digest[:SHORT]},
         {"answer": "yes", "name": "Ada"},
     ],
 )

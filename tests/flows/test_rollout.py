@@ -134,11 +134,12 @@ def test_a_stack_that_can_not_be_put_back_keeps_no_other_from_it(
     assert told.startswith(f"caddy could not be put back: {error}")
 
 
-def test_data_that_went_back_are_told_with_their_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    back = PutBack(data_of="20261127T093000Z")
+def test_data_and_files_that_went_back_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    back = PutBack(data_of="20261127T093000Z", diff="-a\n+b")
     monkeypatch.setattr(rollout.steps, "put_back", lambda *_: back)
     progress = rollout.Progress(touched=[HEADSCALE])  # type: ignore[list-item]
     done = rollout.all_back(None, progress)  # type: ignore[arg-type]
+    assert progress.diffs == {"headscale": "-a\n+b"}
     message, _ = rollout.told(GateFailed("The gate is red."), done)
     assert message.startswith("The gate is red.\nFiles and images are back as they were before.")
     assert "as of 20261127T093000Z: what came after that moment is lost" in message
@@ -161,7 +162,10 @@ def test_a_host_without_room_is_neither_sent_nor_written_anything(
 def test_a_failed_rollouts_report_has_the_plan_and_the_reason() -> None:
     plan = planned(None, ("headscale",))
     report = RolloutReport(site="cronova.dev", plan=plan, failure="The gate is red.\n<b>log</b>")
-    text = markdown(report)
+    diff = "-image: a\n+image: b"
+    text = markdown(report.model_copy(update={"diffs": {"headscale": diff}}))
+    assert "The files of headscale that failed" in text
+    assert "\n\n    -image: a\n    +image: b\n\n" in text
     assert "the rollout failed" in text
     assert "    The gate is red.\n    <b>log</b>\n" in text
     assert "start it" in text

@@ -51,7 +51,9 @@ def test_the_landing_page_comes_with_careful_headers(mesh: Lab) -> None:
 
 def test_the_landing_page_is_the_rendered_one(mesh: Lab) -> None:
     page = mesh.observer.check("curl", "-sS", f"https://{mesh.site.domain}/")
-    wanted = wanted_stacks(mesh.site, ("caddy",))["caddy"].files["www/index.html"].content
+    wanted = (
+        wanted_stacks(mesh.settings, mesh.site, ("caddy",))["caddy"].files["www/index.html"].content
+    )
     assert page == wanted
 
 
@@ -155,7 +157,7 @@ def test_a_running_configuration_that_is_not_the_files_turns_the_gate_red(
     mesh: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_gate, "PATIENCE", 2)
-    caddy = wanted_stacks(mesh.site, ("caddy",))["caddy"]
+    caddy = wanted_stacks(mesh.settings, mesh.site, ("caddy",))["caddy"]
     with connect(admin_login(mesh.settings, mesh.site, "vps")) as session:
         gate_locally(session, caddy)
         drift(mesh)

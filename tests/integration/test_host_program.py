@@ -10,7 +10,7 @@ import pytest
 from docker import DockerClient
 from docker.errors import ImageNotFound
 
-from infra.rollout import host_program
+from tests.unit.releasing import host_program
 
 REPOSITORY = "mk-test-rollback"
 NAME = f"{REPOSITORY}:1"
@@ -43,7 +43,6 @@ def request_of(
         "paths": ["docker-compose.yml"],
         "containers": {"mk-test-no-container": NAME},
         "server": None,
-        "sidecar": None,
         "release": None,
         "files": {"docker-compose.yml": "x"},
         "snapshot": False,

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,11 +82,60 @@ def test_a_stack_is_added_changed_refused_and_taken_away(
     assert server_key(mesh) == key
 
 
+def test_a_secret_reaches_its_container_and_no_output(
+    mesh: Lab, with_status: dict[str, Any], secrets_file: Path
+) -> None:
+    reads_a_secret(mesh)
+    with_status["stacks"]["status"]["secrets"] = {"api_token": {"secret": "status_token"}}
+    write(mesh, with_status)
+    before = secrets_file.read_text()
+    first, second = "the-first-value-of-it", "the-second-value-of-it"
+
+    secrets_file.write_text(f"{before}status_token: {first}\n")
+    told = json.dumps(roll_out(mesh))
+    assert token(mesh) == first
+    assert mesh.vps.check("stat", "-c", "%a %U", f"{FOLDER}/secrets").strip() == "700 root"
+
+    secrets_file.write_text(f"{before}status_token: {second}\n")
+    planned, status = ask_meshkeeper(mesh.plan, "plan", "--check")
+    assert status == 4
+    report = roll_out(mesh)
+    assert kinds(report) == ["status.write", "status.write", "status.start"]
+    assert token(mesh) == second
+    told += json.dumps(planned) + json.dumps(report)
+    assert "secrets/api_token" in told
+    assert [value for value in (first, second) if value in told] == []
+
+
+@pytest.fixture
+def secrets_file(mesh: Lab) -> Iterator[Path]:
+    path = mesh.plan.state / "secrets.yaml"
+    before = path.read_text()
+    yield path
+    path.write_text(before)
+
+
+def token(lab: Lab) -> str:
+    """As a user of the container reads it who is not root."""
+    read = ("docker", "exec", "--user", "65534", "status", "cat", "/run/secrets/api_token")
+    return lab.vps.check(*read)
+
+
+def reads_a_secret(lab: Lab) -> None:
+    secret = '"./secrets/api_token:/run/secrets/api_token:ro"'
+    edit(lab, "stack.yaml", "{stacks: [headscale]}", "{stacks: [headscale], secrets: [api_token]}")
+    edit(lab, "docker-compose.yml", '"./www:/www:ro"', f'"./www:/www:ro", {secret}')
+
+
 def ends_after_some_seconds(lab: Lab) -> None:
     """It serves at first, and is green for every question that is asked once."""
-    compose = lab.plan.site_file.parent / "stacks/status/docker-compose.yml"
-    text = compose.read_text()
     usual = 'command: [python, -m, http.server, "8000", --directory, /www]'
-    assert usual in text
     dying = 'command: [timeout, "4", python, -m, http.server, "8000", --directory, /www]'
-    compose.write_text(text.replace(usual, dying))
+    edit(lab, "docker-compose.yml", usual, dying)
+
+
+def edit(lab: Lab, name: str, usual: str, wanted: str) -> None:
+    file = lab.plan.site_file.parent / "stacks/status" / name
+    text = file.read_text()
+    assert usual in text
+    file.write_text(text.replace(usual, wanted))

@@ -405,7 +405,7 @@ def test_ipv6_opened_by_hand_is_closed_again(provisioned) -> None:
 
 def test_a_first_rollout_that_turns_red_is_taken_down_with_its_files(provisioned) -> None:
     target = provisioned.target
-    stacks = wanted_stacks(that_cannot_serve(target.site), ("headscale",))
+    stacks = wanted_stacks(target.settings, that_cannot_serve(target.site), ("headscale",))
     stack, before = stacks["headscale"], provisioned.machine.check("docker", "ps", "-aq")
     with connect(target.admin) as session:
         seen = observe(session, query(target.site, "vps", stacks))

@@ -10,7 +10,7 @@ from deployments.lab.boot import Lab
 from deployments.lab.command import ask_meshkeeper, meshkeeper
 from flows import rollout
 from infra.access.anchor import load_anchor
-from infra.rollout.host_program import KEPT
+from infra.rollout.host_program.places import KEPT
 from tests.integration.dying import roll_out_here
 from tests.integration.rolling import HEADSCALE, roll_out, server_key, site_changed
 

@@ -124,7 +124,7 @@ def test_a_rollout_cut_off_before_the_start_is_noticed_by_the_next(mesh: Lab) ->
 def write_and_die(lab: Lab) -> None:
     """What a rollout has done when it is killed after writing the files."""
     site = load_site(lab.plan.site_file)
-    stacks = wanted_stacks(site, ("headscale",))
+    stacks = wanted_stacks(lab.settings, site, ("headscale",))
     images = {image for stack in stacks.values() for image in stack.images}
     with connect(admin_login(lab.settings, site, "vps")) as session:
         seen = observe(session, query(site, "vps", stacks))
@@ -224,7 +224,7 @@ def test_another_server_than_the_pinned_one_is_refused(mesh: Lab) -> None:
 
 
 def test_another_relay_than_the_pinned_one_is_refused(mesh: Lab) -> None:
-    stack = wanted_stacks(mesh.site, ("headscale",))["headscale"]
+    stack = wanted_stacks(mesh.settings, mesh.site, ("headscale",))["headscale"]
     key = server_key(mesh)
     with (
         pinned_otherwise(mesh, {"derp_key": "0" * 64}),

@@ -6,13 +6,25 @@ import json
 import tarfile
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from infra.rollout import host_program
+from infra.access.bundle import joined
+from infra.rollout import files
 
+
+def on_a_host(modules: tuple[str, ...]) -> Any:
+    """A program as a host gets it: one module."""
+    module = ModuleType("host_program")
+    exec(joined(files.PACKAGE, modules), vars(module))  # noqa: S102
+    return module
+
+
+host_program = on_a_host(files.CHANGES)
 SERVER = "headscale"
+DATABASE, KEYS = "db.sqlite", ("noise_private.key", "derp_server_private.key")
 
 
 class Host:
@@ -68,13 +80,13 @@ class Host:
 
     def write_snapshot(self, path: Path, name: str, database: bytes | None = None) -> None:
         """As the sidecar's program writes it; `database`: other bytes than the manifest has."""
-        files = {file: (self.data / file).read_bytes() for file in host_program.DATA_FILES}
+        files = {file: (self.data / file).read_bytes() for file in (DATABASE, *KEYS)}
         facts = {
             file: {"sha256": hashlib.sha256(content).hexdigest()} for file, content in files.items()
         }
         told = {"id": name, "image": "headscale:1", "files": facts}
         if database is not None:
-            files["db.sqlite"] = database
+            files[DATABASE] = database
         with tarfile.open(path, "w") as tar:
             for member, content in {"manifest.json": json.dumps(told).encode(), **files}.items():
                 info = tarfile.TarInfo(member)
@@ -92,6 +104,8 @@ class Host:
             "containers": {SERVER: "headscale:1"},
             "server": SERVER,
             "sidecar": "headscale-backup",
+            "database": DATABASE,
+            "holds": KEYS,
             "backups": str(self.backups),
             "release": None,
             "files": {"compose.yml": content},
@@ -110,9 +124,9 @@ class Host:
             self.ask("commit")
 
     def write_data(self, database: str) -> None:
-        for name in host_program.DATA_FILES:
+        for name in KEYS:
             (self.data / name).write_text("key")
-        (self.data / "db.sqlite").write_text(database)
+        (self.data / DATABASE).write_text(database)
 
     @property
     def file(self) -> str:
@@ -120,7 +134,7 @@ class Host:
 
     @property
     def database(self) -> str:
-        return (self.data / "db.sqlite").read_text()
+        return (self.data / DATABASE).read_text()
 
     @property
     def releases(self) -> list[Path]:

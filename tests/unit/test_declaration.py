@@ -10,11 +10,12 @@ import yaml
 
 from deployments.cli.schema import EXAMPLE
 from infra.errors import BadInput
-from infra.model.declaration import Declaration, Gate, Needs
+from infra.model.declaration import Declaration, Gate, Needs, Snapshots
 from infra.model.site import Site
 from infra.model.site_rules import published_ports
 from infra.rollout.outlook import wanted_stacks, with_needed
 from infra.rollout.render import render_stacks
+from infra.settings import Settings
 from infra.site_file import load_site
 from tests.following import PAGE, add_the_stack_of_the_page
 
@@ -99,7 +100,7 @@ def test_the_page_on_stacks_can_be_followed_to_the_letter(tmp_path: Path) -> Non
 
 def test_the_page_on_stacks_tells_every_key_of_a_declaration() -> None:
     page = PAGE.read_text()
-    for model in (Declaration, Needs, Gate):
+    for model in (Declaration, Needs, Snapshots, Gate):
         for name in model.model_fields:
             assert re.search(rf"\b{name}\b", page), name
 
@@ -150,7 +151,7 @@ def test_a_name_leads_out_of_no_folder(folder: Folder, name: str) -> None:
 
 def test_a_rollout_of_a_stack_that_is_not_there_lists_those_that_are(folder: Folder) -> None:
     with pytest.raises(BadInput, match="It names: headscale, caddy, hello"):
-        wanted_stacks(folder.load(), ["hullo"])
+        wanted_stacks(Settings(), folder.load(), ["hullo"])
 
 
 def test_every_problem_of_a_declaration_is_told_with_its_path(folder: Folder) -> None:
@@ -223,6 +224,28 @@ def test_a_name_of_meshkeepers_own_is_taken(folder: Folder) -> None:
     (folder.path / "stacks/caddy").mkdir()
     (folder.path / "stacks/caddy/stack.yaml").write_text("{}")
     assert "meshkeeper has a stack of this name" in folder.refused()
+
+
+SNAPSHOT = {"server": "hello", "sidecar": "hello-backup", "database": "hello.db"}
+
+
+def test_snapshots_of_ones_own_stack_are_asked_for_as_it_declares_them(folder: Folder) -> None:
+    folder.declaration |= {"data": ["data"], "snapshot": SNAPSHOT | {"sidecar": "hello"}}
+    hello = render_stacks(folder.load())["hello"]
+    assert hello.server == "hello"
+    assert hello.snapshot is not None
+    assert (hello.snapshot.database, hello.snapshot.holds) == ("hello.db", ())
+
+
+def test_a_snapshot_by_a_container_that_is_not_there_is_refused(folder: Folder) -> None:
+    folder.declaration |= {"data": ["data"], "snapshot": SNAPSHOT}
+    told = folder.refused()
+    assert "has no service hello-backup, which snapshot.sidecar declares" in told
+
+
+def test_a_snapshot_without_the_folder_that_it_is_made_of_is_refused(folder: Folder) -> None:
+    folder.declaration["snapshot"] = SNAPSHOT
+    assert "a snapshot is made of the folder data; write data: [data]" in folder.refused()
 
 
 @pytest.mark.parametrize(

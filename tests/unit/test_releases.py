@@ -7,13 +7,18 @@ from typing import Any
 
 import pytest
 
-from infra.rollout import host_program
-from tests.unit.releasing import Host, new_host
+from tests.unit.releasing import Host, host_program, new_host
 
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     return new_host(tmp_path, monkeypatch)
+
+
+def put_back(host: Host) -> tuple[bool, str | None]:
+    """Whether anything served before, and which snapshot its data are of."""
+    told = host.ask("restore")
+    return told["back"], told["data_of"]
 
 
 class Killed(BaseException):
@@ -24,11 +29,36 @@ def test_a_red_rollout_without_another_image_leaves_the_data_alone(host: Host) -
     host.roll_out("one", "sha256:a")
     host.roll_out("two", "sha256:a", passes=False)
     host.write_data("what came since")
-    assert host.ask("restore") == {"back": True, "data_of": None}
+    assert put_back(host) == (True, None)
     host.ask("drop")
     assert (host.file, host.database) == ("one", "what came since")
     assert not (host.stack / host_program.PENDING).exists()
     assert len(host.releases) == 1
+
+
+def test_a_red_rollout_is_told_with_what_it_had_otherwise(host: Host) -> None:
+    host.roll_out("a: 1\nb: 2\n", "sha256:a")
+    host.roll_out("a: 1\nb: 3\n", "sha256:a", passes=False)
+    assert host.ask("restore")["diff"].splitlines() == [
+        "--- compose.yml",
+        "+++ compose.yml",
+        "@@ -1,2 +1,2 @@",
+        " a: 1",
+        "-b: 2",
+        "+b: 3",
+    ]
+
+
+def test_a_diff_is_short_and_tells_a_secret_by_its_name_alone() -> None:
+    tell = host_program.difference
+    assert tell({"a": b"same"}, {"a": b"same"}) == ""
+    hidden = tell({"secrets/token": b"old"}, {"secrets/token": b"new", "secrets/key": b"x"})
+    assert hidden == "secrets/key: another value\nsecrets/token: another value"
+    lines = tell({}, {"a": b"line\n" * 1000}).splitlines()
+    assert lines[:2] == ["--- /dev/null", "+++ a"]
+    assert (len(lines), lines[-1]) == (201, "… 803 more lines")
+    assert max(map(len, tell({}, {"a": b"x" * 5000}).splitlines())) == 300
+    assert tell({}, {"a": b"x" * 100_000}) == "a: differs, and is too large to be shown"
 
 
 def test_a_red_migration_brings_files_image_and_data_back(host: Host) -> None:
@@ -36,7 +66,7 @@ def test_a_red_migration_brings_files_image_and_data_back(host: Host) -> None:
     host.write_data("at the moment of the snapshot")
     host.roll_out("two", "sha256:b", passes=False)
     (host.data / "db.sqlite-wal").write_text("it would poison the database")
-    assert host.ask("restore") == {"back": True, "data_of": "20261127T093001Z"}
+    assert put_back(host) == (True, "20261127T093001Z")
     host.ask("drop")
     assert (host.file, host.database) == ("one", "at the moment of the snapshot")
     assert host.images["headscale:1"] == "sha256:a"
@@ -80,7 +110,7 @@ def test_a_stack_whose_snapshot_fails_is_not_touched(host: Host) -> None:
         host.roll_out("two", "sha256:b")
     assert host.file == "one"
     assert not (host.stack / host_program.PENDING).exists()
-    assert host.ask("restore") == {"back": True, "data_of": None}
+    assert put_back(host) == (True, None)
     assert host.images["headscale:1"] == "sha256:a"
 
 
@@ -115,7 +145,7 @@ def test_another_server_is_noticed_also_where_the_old_one_was_removed_by_hand(ho
 
 def test_a_first_rollout_that_is_red_leaves_no_file(host: Host) -> None:
     host.roll_out("one", "sha256:a", passes=False)
-    assert host.ask("restore") == {"back": False, "data_of": None}
+    assert put_back(host) == (False, None)
     host.ask("drop")
     assert not (host.stack / "compose.yml").exists()
     assert host.releases == []
@@ -154,7 +184,7 @@ def test_an_early_failure_does_not_take_down_what_an_earlier_meshkeeper_rolled_o
 ) -> None:
     host.stack.mkdir()
     (host.stack / "compose.yml").write_text("old")
-    assert host.ask("restore") == {"back": True, "data_of": None}
+    assert put_back(host) == (True, None)
     assert host.file == "old"
 
 

@@ -11,6 +11,7 @@ from infra.model.snapshot import Manifest, NodeFact
 from infra.planning.rollback import listing, lost, plan_rollback
 from infra.planning.room import MARGIN, require_room
 from tests.samples import FACTS
+from tests.unit.test_stack_plan import STACKS
 
 FIRST, SECOND, THIRD = "20261125T120000Z", "20261126T120000Z", "20261127T120000Z"
 SNAPSHOT = "20261126T115959Z"
@@ -46,7 +47,7 @@ def asked(number: str, **choices: Any) -> RollbackRequest:
 
 
 def planned(there: HostReleases, wanted: RollbackRequest) -> list[Any]:
-    plan = plan_rollback("vps.headscale", there, wanted)
+    plan = plan_rollback(STACKS["headscale"], there, wanted)
     return [change.model_dump(include={"kind", "snapshot", "data_of"}) for change in plan.changes]
 
 
@@ -90,19 +91,36 @@ def test_a_minor_whose_data_are_not_kept_is_refused() -> None:
 
 
 def test_data_of_another_minor_than_the_releases_are_refused() -> None:
-    """Somebody had brought another version by hand in between."""
+    """Somebody had brought another version by hand in between, of which a rollout made a release."""
     there = host(
-        release(FIRST, "0.28.0", "sha256:a"), release(SECOND, "0.29.2", "sha256:b", "0.29.1")
+        release(FIRST, "0.28.0", "sha256:a"),
+        release(SECOND, "0.29.1", "sha256:c"),
+        release(THIRD, "0.29.2", "sha256:b", "0.29.1"),
     )
     with pytest.raises(BadInput, match="No snapshot of the data"):
         planned(there, asked(FIRST))
 
 
-def test_a_cut_off_rollout_comes_first() -> None:
-    there = OTHER_FILES.model_copy(update={"unfinished": True})
+def test_the_data_are_of_the_version_that_served_whatever_a_renewed_sidecar_calls_them() -> None:
+    there = host(
+        release(FIRST, "0.28.0", "sha256:a"), release(SECOND, "0.29.2", "sha256:b", "0.29.2")
+    )
+    assert planned(there, asked(FIRST))[1:] == [{"kind": "data", "data_of": SECOND}]
+
+
+CUT_OFF = host(
+    release(FIRST, "0.28.0", "sha256:a"),
+    release(SECOND, "0.29.2", "sha256:b", "0.28.0"),
+    unfinished=True,
+).model_copy(update={"current": FIRST})
+
+
+def test_from_a_cut_off_rollout_there_is_one_way_back_and_it_says_what_may_be_lost() -> None:
     with pytest.raises(CouldNotRun, match="cut off before its gate") as refused:
-        planned(there, asked(FIRST))
-    assert "meshkeeper rollout" in refused.value.hint
+        planned(CUT_OFF, asked(SECOND))
+    assert f"meshkeeper rollback --to {FIRST}" in refused.value.hint
+    (change,) = plan_rollback(STACKS["headscale"], CUT_OFF, asked(FIRST)).changes
+    assert (change.kind, SNAPSHOT in change.detail) == ("end", True)
 
 
 def test_an_unknown_release_is_refused_with_those_that_there_are() -> None:

@@ -1,5 +1,6 @@
 """What the control machine asks a host of its releases, and what it makes of the answer."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,17 +12,15 @@ import pytest
 from infra.errors import StepFailed
 from infra.model.site import Site
 from infra.model.stack import RenderedStack
-from infra.rollout import files, host_program, host_releases
+from infra.rollout import files
 from infra.rollout.render import render_stacks
-from tests.unit.releasing import Host, new_host
+from tests.unit.releasing import Host, host_program, new_host, on_a_host
 from tests.unit.test_stack_plan import SITE
 
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    host = new_host(tmp_path, monkeypatch)
-    monkeypatch.setattr(host_releases, "HOME", host_program.HOME)
-    return host
+    return new_host(tmp_path, monkeypatch)
 
 
 class Here:
@@ -43,8 +42,13 @@ class Here:
 
 
 class Liar(Here):
+    """A host that answers what it likes."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self._answer = answer
+
     def check(self, *_: Any, **__: Any) -> bytes:
-        return b'{"current": "../../etc", "unfinished": false, "releases": [], "free": -1}'
+        return json.dumps(self._answer).encode()
 
 
 def stack(site: Site = SITE) -> RenderedStack:
@@ -66,10 +70,12 @@ def test_the_releases_are_told_with_what_can_be_gone_back_to(host: Host) -> None
 
 
 def test_a_rollout_that_was_cut_off_is_told(host: Host) -> None:
+    looks = on_a_host(files.LOOKS)
+    looks.HOME = host_program.HOME
     host.roll_out("one", "sha256:a")
     host.roll_out("two", "sha256:a", passes=False)
     asked = {"stack": "headscale", "directory": str(host.stack), "server": "headscale"}
-    told = host_releases.releases(asked)
+    told = looks.releases(asked)
     assert told["unfinished"]
     assert told["current"] == host.releases[0].name
     assert told["data_size"] == sum(path.stat().st_size for path in host.data.iterdir())
@@ -81,5 +87,17 @@ def test_a_host_without_any_release_tells_so(tmp_path: Path) -> None:
 
 
 def test_an_answer_that_makes_no_sense_is_refused() -> None:
+    lie = {"current": "../../etc", "unfinished": False, "releases": [], "free": -1}
     with pytest.raises(StepFailed, match="makes no sense"):
-        files.releases(Liar(Path("/")), stack())  # type: ignore[arg-type]
+        files.releases(Liar(lie), stack())  # type: ignore[arg-type]
+
+
+def test_a_put_back_is_told_by_the_program_that_is_sent(tmp_path: Path) -> None:
+    told = files.restore(Here(tmp_path / "releases"), stack())  # type: ignore[arg-type]
+    assert (told.back, told.data_of, told.diff) == (False, None, "")
+
+
+def test_a_diff_without_end_and_with_what_a_terminal_acts_on_is_made_fit() -> None:
+    lie = {"back": True, "data_of": None, "diff": "+\x1b[2J\n" * 100_000}
+    told = files.restore(Liar(lie), stack())  # type: ignore[arg-type]
+    assert told.diff.splitlines() == ["+?[2J"] * files.DIFF_LINES + ["…"]

@@ -1,44 +1,50 @@
-"""Runs on the host, as root, over standard input: tells a stack's releases and the room for another.
+"""Runs on the host, as root: tells a stack's releases and the room for another. Changes nothing."""
 
-Standard library only, Python 3.11 or newer. Changes nothing.
-"""
+from __future__ import annotations
 
 import hashlib
 import json
 import os
-import re
 import sys
 import tarfile
 from pathlib import Path
 from typing import Any
 
-HOME = Path("/var/lib/meshkeeper/releases")
-PENDING = ".rollout-pending"
-ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+from infra.rollout.host_program.places import (
+    ABOUT,
+    BEFORE,
+    CURRENT,
+    FILES,
+    HOME,
+    ID,
+    SECRETS,
+    Request,
+    data,
+    home,
+    pending,
+)
+
 #: The newest that are told; a rollout keeps six.
 MOST = 64
 #: Bytes of a manifest; the archives were made by a container.
 LONGEST = 8 * 1024 * 1024
 
-Request = dict[str, Any]
-
 
 def releases(request: Request) -> dict[str, Any]:
-    home = HOME / str(request["stack"])
-    current = home / "current"
-    found = sorted(home.glob("*Z")) if home.exists() else []
+    current = home(request) / CURRENT
+    found = sorted(home(request).glob("*Z"))
     return {
         "current": str(current.readlink()) if current.is_symlink() else None,
-        "unfinished": (Path(request["directory"]) / PENDING).exists(),
+        "unfinished": pending(request).exists(),
         "releases": [release(path) for path in found if ID.fullmatch(path.name)][-MOST:],
         "free": min(free(Path(place)) for place in (HOME, "/var/lib/docker", request["directory"])),
-        "data_size": size(Path(request["directory"]) / "data") if request["server"] else 0,
+        "data_size": size(data(request)) if request["server"] else 0,
     }
 
 
 def release(path: Path) -> dict[str, Any]:
-    folder = path / "files"
-    told = json.loads((path / "release.json").read_text())
+    folder = path / FILES
+    told = json.loads((path / ABOUT).read_text())
     return {
         "id": path.name,
         "images": told["images"],
@@ -46,9 +52,9 @@ def release(path: Path) -> dict[str, Any]:
         "files": {
             str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
             for file in folder.rglob("*")
-            if file.is_file()
+            if file.is_file() and not file.is_relative_to(folder / SECRETS)
         },
-        "before": before(path / "before.tar"),
+        "before": before(path / BEFORE),
         "size": size(path),
     }
 
@@ -62,7 +68,7 @@ def before(archive: Path) -> dict[str, str] | None:
 
 def manifest(request: Request) -> Any:
     """Of the data from before the release `data_of`."""
-    return json.loads(manifest_text(HOME / request["stack"] / request["data_of"] / "before.tar"))
+    return json.loads(manifest_text(home(request) / request["data_of"] / BEFORE))
 
 
 def manifest_text(archive: Path) -> bytes:

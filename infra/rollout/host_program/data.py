@@ -1,0 +1,152 @@
+"""A stack's data: kept before what may change them, and put back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+from typing import IO
+
+from infra.rollout.host_program.disk import replace, sync
+from infra.rollout.host_program.images import docker
+from infra.rollout.host_program.places import (
+    BEFORE,
+    EXCHANGING,
+    ID,
+    Request,
+    beside_data,
+    data,
+    pending,
+)
+from infra.rollout.host_program.releases import about, serving, unfinished
+
+
+def keep_data(request: Request, draft: Path) -> None:
+    """The data before the first change that may touch them, by the sidecar's own program."""
+    left = unfinished(request)
+    inherited = left[-1] / BEFORE if left and pending(request).exists() else None
+    if not served_by(request, serving(request)) and inherited and inherited.exists():
+        os.link(inherited, draft / BEFORE)  # what lies there may be half a migration
+    elif may_change_data(request, draft) and (data(request) / request["database"]).exists():
+        take_snapshot(request, draft / BEFORE)
+
+
+def may_change_data(request: Request, draft: Path) -> bool:
+    server, current = request["server"], serving(request)
+    if not server or not current:
+        return False
+    return bool(request["snapshot"]) or server_image(current, server) != server_image(draft, server)
+
+
+def server_image(release: Path, server: str) -> str:
+    told = about(release)
+    return str(told["images"].get(told["containers"].get(server), ""))
+
+
+def served_by(request: Request, release: Path | None) -> bool:
+    """Whether the release's own server runs, so that the data are its own."""
+    server = request["server"]
+    if not server or not release:
+        return False
+    asked = docker(
+        "inspect", "--type", "container", "--format", "{{.State.Running}} {{.Image}}", server
+    )
+    return asked.stdout.split() == ["true", server_image(release, server)]
+
+
+def take_snapshot(request: Request, target: Path) -> None:
+    taken = docker("exec", request["sidecar"], "python3", "/backup/snapshot.py")
+    name = taken.stdout.strip()
+    if taken.returncode or not ID.fullmatch(name):
+        why = taken.stderr.strip()[-500:] or "it does not say why"
+        sys.exit(f"no snapshot of the data could be made, so nothing was touched: {why}")
+    # The sidecar writes there, so no link is followed; and a copy is out of its reach.
+    source = os.open(Path(request["backups"]) / f"{name}.tar", os.O_RDONLY | os.O_NOFOLLOW)
+    with os.fdopen(source, "rb") as snapshot, target.open("xb") as copy:
+        shutil.copyfileobj(snapshot, copy)
+        os.fsync(copy.fileno())
+    require_whole(request, target)
+
+
+def require_whole(request: Request, archive: Path) -> None:
+    """Each file of the data as the manifest has it."""
+    with tarfile.open(archive) as tar:
+        told = json.load(member(tar, "manifest.json"))["files"]
+        for name in held(request):
+            if digest(member(tar, name)) != told[name]["sha256"]:
+                sys.exit(f"the snapshot's {name} is not as its manifest says: nothing was touched")
+
+
+def held(request: Request) -> tuple[str, ...]:
+    """The files that each snapshot holds, as the stack declares them."""
+    return request["database"], *request["holds"]
+
+
+def digest(stream: IO[bytes]) -> str:
+    found = hashlib.sha256()
+    while block := stream.read(1 << 20):
+        found.update(block)
+    return found.hexdigest()
+
+
+def member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
+    stream = tar.extractfile(name)
+    if stream is None:
+        sys.exit(f"{name} in the snapshot is no file")
+    return stream
+
+
+def restore_data(request: Request, release: Path) -> str | None:
+    """The data from before a release, if it may have touched them; the id of their snapshot."""
+    archive = release / BEFORE
+    if not archive.exists():
+        return None
+    replace(release / EXCHANGING, b"", 0o600)
+    exchange_data(request, archive)
+    (release / EXCHANGING).unlink()
+    with tarfile.open(archive) as tar:
+        return str(json.load(member(tar, "manifest.json"))["id"])
+
+
+def mend_data(request: Request) -> None:
+    """End what was killed while it exchanged the data: those from before are the right ones.
+
+    Where the release's own server runs it has gone on with what lies there: nobody takes that away.
+    """
+    left = unfinished(request)
+    if left and (left[-1] / EXCHANGING).exists() and not served_by(request, left[-1]):
+        restore_data(request, left[-1])
+
+
+def exchange_data(request: Request, archive: Path) -> None:
+    """Replace the whole folder: an old WAL would poison the database. The other stays beside it."""
+    stop(request)
+    database = Path(request["database"]).name
+    folder, new, failed = data(request), beside_data(request, "new"), beside_data(request, "failed")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(mode=0o700)  # before there is a key in it
+    shutil.copytree(
+        folder if folder.exists() else failed,
+        new,
+        ignore=shutil.ignore_patterns(f"{database}*"),
+        dirs_exist_ok=True,
+    )
+    with tarfile.open(archive) as tar:
+        for name in held(request):
+            replace(new / name, member(tar, name), 0o600)
+    if folder.exists():
+        shutil.rmtree(failed, ignore_errors=True)
+        folder.rename(failed)
+    new.rename(folder)
+    sync(folder.parent)
+
+
+def stop(request: Request) -> None:
+    label = f"label=com.docker.compose.project={request['stack']}"
+    running = docker("ps", "--quiet", "--filter", label).stdout.split()
+    if running and docker("stop", "-t", "20", *running).returncode:
+        sys.exit(f"{request['stack']} could not be stopped, so its data were left as they are")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from flows.approval import ask, asks
 from flows.definition import site_flow
+from flows.minors import Leg, legs, telling_how_far
 from flows.rehearsal import rehearse
 from infra.errors import GateFailed, LockLost, MeshkeeperError
 from infra.images.platforms import architecture_of
@@ -64,13 +65,24 @@ class Back:
 
 @site_flow(name="rollout", run_name="roll out {request.site}")
 def rollout(request: RolloutRequest) -> RolloutReport:
-    """Bring the stacks to the state that lies in infra/docker, and what the mesh needs besides.
+    """Bring the stacks to the state that lies in infra/docker, and what the mesh needs besides."""
+    opened = open_site(request.site)
+    stacks = wanted_stacks(opened.site, request.stacks)
+    *before, last = legs(opened, stacks) if request.through_minors else [Leg(opened, stacks)]
+    for leg in before:
+        with telling_how_far(leg):
+            rolled_out(request, leg)
+    with telling_how_far(last):
+        return rolled_out(request, last)
+
+
+def rolled_out(request: RolloutRequest, leg: Leg) -> RolloutReport:
+    """One rollout, from its plan to its report.
 
     What was approved is compared with what the host then needs: it may have changed meanwhile.
     """
-    opened = open_site(request.site)
-    stacks = wanted_stacks(opened.site, request.stacks)
-    planned = plan_all(opened, stacks)
+    opened, stacks = leg.opened, leg.stacks
+    planned = plan_leg(opened, leg)
     if planned.empty:
         return carry_out(opened, stacks, planned, None)
     approval: Approval | None = None
@@ -82,9 +94,14 @@ def rollout(request: RolloutRequest) -> RolloutReport:
         if asks(request, planned, approval):
             approval = ask(planned, again=approval is not None)
         with locked(opened, hosts_of(stacks), f"rollout of {', '.join(stacks)}") as held:
-            planned = plan_all(held, stacks)
+            planned = plan_leg(held, leg)
             if planned.upgrade in {None, rehearsed} and not asks(request, planned, approval):
                 return carry_out(held, stacks, planned, approval)
+
+
+def plan_leg(opened: OpenSite, leg: Leg) -> RolloutPlan:
+    """`opened`: with the locks that the run holds by now."""
+    return plan_all(opened, leg.stacks).model_copy(update={"way": leg.way})
 
 
 def carry_out(

@@ -31,6 +31,12 @@ class RolloutRequest(BaseModel):
         description="`ask`: where something would change, the run shows its plan and waits for a yes. "
         "`any`: it goes without asking.",
     )
+    through_minors: bool = Field(
+        default=False,
+        description="Where the wanted headscale skips minor versions (0.27 → 0.29): roll out the "
+        "newest patch of each minor between first, one after the other, each with a rehearsal, a yes, "
+        "gates and a way back of its own.",
+    )
 
 
 class RollbackRequest(BaseModel):

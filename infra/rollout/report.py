@@ -10,6 +10,7 @@ def markdown(report: RolloutReport) -> str:
     plans = "\n\n".join(part.describe() for part in report.plan.parts)
     title = "rolled out" if not report.failure else "the rollout failed"
     parts = [f"# {report.site}: {title}", *_quoted(report.failure), plans]
+    parts += report.plan.described_way
     if report.approval:
         parts.append(_approved(report.approval))
     if report.applied:

@@ -47,7 +47,8 @@ def find_patch(minor: str) -> str:
         return newest_patch(minor, CATALOG) or newest.newest_patch(REPOSITORY, minor)
     except ImageUnavailable as error:
         raise ImageUnavailable(
-            f"Which patch of headscale {minor} is the newest, nobody can tell: {error.message}.",
+            f"Which patch of headscale {minor} is the newest, nobody can tell: "
+            f"{error.message.rstrip('.')}.",
             f"Nothing was touched. Write the newest {minor}.x at stacks.headscale.version and roll it "
             "out, then write the version that you want.",
         ) from error

@@ -62,7 +62,7 @@ def test_a_skipped_minor_is_refused_with_the_way_and_the_plan_shows_all_else(old
 def test_one_run_goes_through_each_minor_and_everybody_stays_who_they_were(older: Lab) -> None:
     there, keys, key = members(older), keys_on_host(older), server_key(older)
     anchor = load_anchor(older.settings, older.site.name)
-    assert len(there) == 3
+    assert {"client-a", "client-b"} <= {name for _, name, *_ in there}
     assert anchor.canary is not None
     assert anchor.canary.node_key in {node_key for _, _, node_key, *_ in there}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from flows.approval import ask, asks
 from flows.definition import site_flow
+from flows.minors import Leg, legs, telling_how_far
 from flows.rehearsal import rehearse
 from infra.errors import GateFailed, LockLost, MeshkeeperError
 from infra.images.platforms import architecture_of
@@ -66,13 +67,24 @@ class Back:
 
 @site_flow(name="rollout", run_name="roll out {request.site}")
 def rollout(request: RolloutRequest) -> RolloutReport:
-    """Bring the stacks to the state that lies in infra/docker, and what the mesh needs besides.
+    """Bring the stacks to the state that lies in infra/docker, and what the mesh needs besides."""
+    opened = open_site(request.site)
+    stacks = wanted_stacks(opened.settings, opened.site, request.stacks)
+    *before, last = legs(opened, stacks) if request.through_minors else [Leg(opened, stacks)]
+    for leg in before:
+        with telling_how_far(leg):
+            rolled_out(request, leg)
+    with telling_how_far(last):
+        return rolled_out(request, last)
+
+
+def rolled_out(request: RolloutRequest, leg: Leg) -> RolloutReport:
+    """One rollout, from its plan to its report.
 
     What was approved is compared with what the host then needs: it may have changed meanwhile.
     """
-    opened = open_site(request.site)
-    stacks = wanted_stacks(opened.settings, opened.site, request.stacks)
-    planned = plan_all(opened, stacks)
+    opened, stacks = leg.opened, leg.stacks
+    planned = plan_leg(opened, leg)
     if planned.empty:
         return carry_out(opened, stacks, planned, None)
     approval: Approval | None = None
@@ -84,9 +96,14 @@ def rollout(request: RolloutRequest) -> RolloutReport:
         if asks(request, planned, approval):
             approval = ask(planned, again=approval is not None)
         with locked(opened, hosts_of(stacks), f"rollout of {', '.join(stacks)}") as held:
-            planned = plan_all(held, stacks)
+            planned = plan_leg(held, leg)
             if planned.upgrade in {None, rehearsed} and not asks(request, planned, approval):
                 return carry_out(held, stacks, planned, approval)
+
+
+def plan_leg(opened: OpenSite, leg: Leg) -> RolloutPlan:
+    """`opened`: with the locks that the run holds by now."""
+    return plan_all(opened, leg.stacks).model_copy(update={"way": leg.way})
 
 
 def carry_out(
@@ -103,9 +120,10 @@ def carry_out(
     try:
         for name, plan in planned.stacks.items():
             bring(opened, stacks[name], plan, progress)
-        progress.checks += [steps.watch(opened, each) for each in watches(stacks, planned.stacks)]
         progress.checks += steps.gate_outside(opened, tuple(stacks))
-    except LockLost:
+        progress.checks += [steps.watch(opened, each) for each in watches(stacks, planned.stacks)]
+    except LockLost as error:
+        tell_failure(opened, planned, progress, error)
         raise
     except Exception as error:
         if not progress.touched:
@@ -113,9 +131,13 @@ def carry_out(
         failed = GateFailed(*told(error, all_back(opened, progress)))
         tell_failure(opened, planned, progress, failed)
         raise failed from error
-    for stack in progress.touched:
-        steps.finish(opened, stack)
-    take_down_retired(opened, planned, progress)
+    try:
+        for stack in progress.touched:
+            steps.finish(opened, stack)
+        take_down_retired(opened, planned, progress)
+    except MeshkeeperError as error:
+        tell_failure(opened, planned, progress, error)
+        raise
     return complete(opened, stacks, planned, progress)
 
 
@@ -154,7 +176,7 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Rollou
             gone[host] = retired(opened.site, host, seen)
         if "headscale" in here:
             mesh = mesh_plan(opened.settings, opened.site, seen)
-            upgrade = upgrade_of(here, seen)
+            upgrade = upgrade_of(opened.settings, opened.site, here, seen)
     require_room(room)
     return RolloutPlan(stacks=planned, mesh=mesh, upgrade=upgrade, retired=gone, room=tuple(room))
 
@@ -227,12 +249,13 @@ def told(error: Exception, done: Back) -> tuple[str, str]:
 
 
 def tell_failure(
-    opened: OpenSite, planned: RolloutPlan, progress: Progress, failed: GateFailed
+    opened: OpenSite, planned: RolloutPlan, progress: Progress, failed: MeshkeeperError
 ) -> None:
-    """The report of a rollout that was put back: the plan, what was done of it, and the reason."""
+    """The report of a rollout that failed: the plan, who approved it, what was done, the reason."""
     report = RolloutReport(
         site=opened.site.name,
         plan=planned,
+        approval=progress.approval,
         applied=tuple(progress.applied),
         checks=tuple(progress.checks),
         failure=str(failed),

@@ -3,8 +3,10 @@
 import time
 
 from infra.access.anchor import load_anchor
-from infra.errors import GateFailed, StepFailed
+from infra.errors import GateFailed, ImageUnavailable, StepFailed
 from infra.host.observe import observe
+from infra.images import newest
+from infra.images.catalog import CATALOG
 from infra.images.platforms import Architecture
 from infra.images.ready import ready_images
 from infra.mesh.canary import enrol_canary
@@ -12,6 +14,7 @@ from infra.mesh.users import create_missing_users
 from infra.model.anchor import Anchor, Canary
 from infra.model.observation import Observation, ObserveRequest
 from infra.model.stack import Applied, Check, PutBack, RenderedStack, StackPlan, TakeDown
+from infra.planning.upgrade import REPOSITORY, newest_patch
 from infra.rollout import apply, compose, files
 from infra.rollout.identity import announce_policy, pin, require_pinned
 from infra.rollout.local_gate import gate_locally, server_key
@@ -35,6 +38,20 @@ def have_images(
     sizes = {name: image.size for name, image in ready.items()}
     record_sizes(opened.settings, opened.site.name, sizes)
     return ids
+
+
+@step(name="find a version", task_run_name="find the newest patch of headscale {minor}")
+def find_patch(minor: str) -> str:
+    """Of those that meshkeeper can build, else by an index. Raises ImageUnavailable."""
+    try:
+        return newest_patch(minor, CATALOG) or newest.newest_patch(REPOSITORY, minor)
+    except ImageUnavailable as error:
+        raise ImageUnavailable(
+            f"Which patch of headscale {minor} is the newest, nobody can tell: "
+            f"{error.message.rstrip('.')}.",
+            f"Nothing was touched. Write the newest {minor}.x at stacks.headscale.version and roll it "
+            "out, then write the version that you want.",
+        ) from error
 
 
 @retried_step(name="observe", task_run_name="observe {host}")

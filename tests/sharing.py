@@ -28,6 +28,7 @@ WITH_A_MESH = (
 #: What takes minutes begins first: begun last, it would run while the other worker waits.
 LONGEST = (
     MESH,
+    "tests/integration/test_minors.py",
     "tests/integration/test_provision_faults.py",
     "tests/integration/test_sabotage.py",
     "tests/integration/test_provision.py",

@@ -89,6 +89,11 @@ def _add_options(commands: dict[str, argparse.ArgumentParser]) -> None:
     commands["rollout"].add_argument(
         "--yes", action="store_true", help="go without asking, whatever would change"
     )
+    commands["rollout"].add_argument(
+        "--through-minors",
+        action="store_true",
+        help="where the wanted headscale skips minors: roll out each between first, one by one",
+    )
     commands["drill"].add_argument(
         "--snapshot", default="latest", metavar="ID", help="latest, or such as 20261123T120000Z"
     )

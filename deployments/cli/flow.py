@@ -114,6 +114,7 @@ def _request(site: Site, arguments: Namespace) -> dict[str, Any]:
         request["host"] = arguments.host or only_host(site)
     if arguments.command == "rollout":
         request["approve"] = "any" if arguments.yes else "ask"
+        request["through_minors"] = arguments.through_minors
         if arguments.stack:
             request["stacks"] = arguments.stack
     if arguments.command == "drill":

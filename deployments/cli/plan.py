@@ -4,7 +4,7 @@ from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from deployments.cli.answer import Answer
+from deployments.cli.answer import Answer, as_data
 from infra.errors import BadInput
 from infra.host.observe import observe
 from infra.host.provision import Target, host_plan, way_in
@@ -12,9 +12,18 @@ from infra.host.report import machine_line
 from infra.images.platforms import architecture_of
 from infra.model.admission import Admission
 from infra.model.host import Machine
+from infra.model.observation import Observation
 from infra.model.plan import Plan
 from infra.planning.admission import admit, require_room
-from infra.rollout.outlook import mesh_plan, plans, query, retired, stacks_on, upgrade_of
+from infra.rollout.outlook import (
+    Stacks,
+    mesh_plan,
+    plans,
+    query,
+    retired,
+    stacks_on,
+    upgrade_of,
+)
 from infra.rollout.pins import recorded_ids, recorded_sizes
 from infra.settings import load_settings
 from infra.site_file import load_site
@@ -39,6 +48,8 @@ def run(arguments: Namespace) -> Answer:
         "round_trips": sum(host.round_trips for host in seen),
     }
     text = "\n".join(line for host in seen for line in _lines(host))
+    if refused := next((host.refused for host in seen if host.refused), None):
+        return Answer(f"{text}\n{refused}", data | as_data(refused), refused.exit_code)
     try:
         require_room(host.room for host in seen)
     except BadInput as refusal:
@@ -48,12 +59,13 @@ def run(arguments: Namespace) -> Answer:
 
 class Seen(NamedTuple):
     """A host's plan, those of its stacks and of the mesh, whether all of it fits there, and how many
-    commands it took to know that."""
+    commands it took to know that. `refused`: why no rollout would do it, with what to do instead."""
 
     plans: list[Plan[Any]]
     room: Admission
     machine: Machine
     round_trips: int
+    refused: BadInput | None
 
 
 def plan_target(target: Target) -> Seen:
@@ -70,11 +82,21 @@ def plan_target(target: Target) -> Seen:
     sizes = recorded_sizes(target.settings, site.name)
     room = admit(stacks, of_stacks, seen, sizes)
     found = [of_host, *of_stacks.values()]
+    refused = None
     if "headscale" in stacks:
-        upgrade_of(stacks, seen)  # what it refuses is told here, too
+        refused = refused_upgrade(target, stacks, seen)
         found.append(mesh_plan(target.settings, site, seen))
     found += retired(site, host, seen)
-    return Seen(found, room, seen.host.machine, session.round_trips)
+    return Seen(found, room, seen.host.machine, session.round_trips, refused)
+
+
+def refused_upgrade(target: Target, stacks: Stacks, seen: Observation) -> BadInput | None:
+    """A rollout's refusal of another version of headscale; here it hides nothing else of the plan."""
+    try:
+        upgrade_of(target.settings, target.site, stacks, seen)
+    except BadInput as refusal:
+        return refusal
+    return None
 
 
 def _lines(host: Seen) -> list[str]:

@@ -53,7 +53,8 @@ def refused(host: str, step: str, status: int, errors: bytes) -> LockLost | None
         return None
     why, holder = said[1], _holder(said[2])
     reasons = {
-        "gone": "somebody removed it by `meshkeeper unlock`, or the host booted anew",
+        "gone": "somebody removed it by `meshkeeper unlock`, it ran out and another run has come and gone, "
+        "or the host booted anew",
         "expired": "it could not be renewed in time",
         "other": f"it is now held by {holder}" if holder else "it is now another run's",
     }

@@ -46,7 +46,7 @@ def image_version(image: str) -> Version:
             repository, tag, note="could not ask: no index that we have a client for lists it"
         )
     try:
-        return Version(repository, tag, newest_of_module(module))
+        return Version(repository, tag, newest(versions_of_module(module)))
     except ImageUnavailable as error:
         return Version(repository, tag, note=error.message)
 
@@ -70,12 +70,24 @@ def toolchain_version() -> Version:
         return Version(name, wanted, note=error.message)
 
 
-def newest_of_module(module: str) -> str:
-    """The newest release on the module's major version. Raises ImageUnavailable."""
+def newest_patch(repository: str, minor: str) -> str:
+    """The newest release of a minor such as 0.28 of what images of that name hold.
+
+    Raises ImageUnavailable.
+    """
+    module = _module_path(repository)
+    if module is None:
+        raise ImageUnavailable("could not ask: no index that we have a client for lists it")
+    listed = [version.removeprefix("v") for version in versions_of_module(module)]
+    return newest([version for version in listed if version.startswith(f"{minor}.")])
+
+
+def versions_of_module(module: str) -> tuple[str, ...]:
+    """Releases and drafts on the module's major version. Raises ImageUnavailable."""
     command = [str(go()), "list", "-m", "-json", "-versions", f"{module}@latest"]
     try:
         answer = json.loads(_said(command, environment()))
-        return newest([*answer.get("Versions", ()), answer["Version"]])
+        return (*answer.get("Versions", ()), answer["Version"])
     except (ValueError, KeyError) as error:
         raise ImageUnavailable(f"could not ask: go's answer on {module} makes no sense") from error
 

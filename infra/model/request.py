@@ -34,6 +34,12 @@ class RolloutRequest(BaseModel):
         "none: all of them.",
     )
     approve: Approve = "ask"
+    through_minors: bool = Field(
+        default=False,
+        description="Where the wanted headscale skips minor versions (0.27 → 0.29): roll out the "
+        "newest patch of each minor between first, one after the other, each with a rehearsal, a yes, "
+        "gates and a way back of its own.",
+    )
 
 
 class RollbackRequest(BaseModel):

@@ -138,6 +138,11 @@ class RolloutPlan(Model):
     stacks: dict[StackName, StackPlan]
     mesh: MeshPlan | None = Field(default=None, description="None: headscale was not asked for.")
     upgrade: Upgrade | None = Field(default=None, description="Rehearsed before anything is asked.")
+    way: tuple[str, ...] = Field(
+        default=(),
+        description="Versions of headscale through which this run goes, a rollout each; empty: it is "
+        "one rollout.",
+    )
     retired: dict[str, tuple[StackPlan, ...]] = Field(
         default={}, description="Host → stacks there that the site no longer names, to take down."
     )
@@ -165,7 +170,14 @@ class RolloutPlan(Model):
         """The one text for terminal, UI and log."""
         upgrade = [f"rehearsed: {self.upgrade.describe()}"] if self.upgrade else []
         rooms = [admission.describe() for admission in self.room if admission.describe()]
-        return "\n".join([*(part.describe() for part in self.parts), *upgrade, *rooms])
+        parts = [part.describe() for part in self.parts]
+        return "\n".join([*parts, *upgrade, *self.described_way, *rooms])
+
+    @property
+    def described_way(self) -> tuple[str, ...]:
+        """Nothing where it is one rollout."""
+        told = "in this run, a rollout each: headscale "
+        return (told + " → ".join(self.way),) if self.way else ()
 
 
 class Applied(Model):

@@ -53,11 +53,9 @@ def plan_upgrade(
     `has_data`: whether the host has a database. `known`: names of images that can be had.
     Raises BadInput for a step that headscale can't take.
     """
-    container = state.containers.get(CONTAINER)
-    if container is None and not has_data:
+    if CONTAINER not in state.containers and not has_data:
         return None
-    image = wanted.container_images[CONTAINER]
-    running, new = version_of(container.image) if container else None, version_of(image)
+    running, new = running_version(state), version_of(wanted.container_images[CONTAINER])
     if new is None or running == new:
         return None
     if running:
@@ -81,11 +79,11 @@ def require_step(running: Version, wanted: Version, known: Iterable[str]) -> Non
             f"Nothing was touched. Write {running} at stacks.headscale.version; image and data go "
             "back together to an earlier release by: meshkeeper rollback.",
         )
-    steps = way(running, wanted, known)
+    steps = " → ".join([str(running), *way(running, wanted, known)])
     raise BadInput(
         f"{arrow} skips a minor version, and headscale migrates its database one at a time.",
-        f"Nothing was touched. The way is {' → '.join([str(running), *steps])}: write one after the "
-        "other at stacks.headscale.version, and roll each out.",
+        f"Nothing was touched. The way is {steps}: `meshkeeper rollout --through-minors` goes it in "
+        "one run. Or write one after the other at stacks.headscale.version, and roll each out.",
     )
 
 
@@ -94,14 +92,29 @@ def way(running: Version, wanted: Version, known: Iterable[str]) -> tuple[str, .
 
     Of each minor between, the newest patch among `known`; `0.28.x` where none is.
     """
-    patches = [version for name in known if (version := version_of(name))]
-    between = range(running.minor + 1, wanted.minor)
-    return (*(_newest(wanted.major, minor, patches) for minor in between), str(wanted))
+    known = tuple(known)
+    between = minors_between(running, wanted)
+    return (*(newest_patch(minor, known) or f"{minor}.x" for minor in between), str(wanted))
 
 
-def _newest(major: int, minor: int, patches: list[Version]) -> str:
-    newest = max((one for one in patches if one[:2] == (major, minor)), default=None)
-    return str(newest) if newest else f"{major}.{minor}.x"
+def minors_between(running: Version, wanted: Version) -> tuple[str, ...]:
+    """Those that a step would skip: `0.28`. None to another major version."""
+    if running.major != wanted.major:
+        return ()
+    return tuple(f"{running.major}.{minor}" for minor in range(running.minor + 1, wanted.minor))
+
+
+def newest_patch(minor: str, known: Iterable[str]) -> str | None:
+    """The newest version of a minor among the images of these names."""
+    versions = [version for name in known if (version := version_of(name))]
+    newest = max((v for v in versions if f"{v.major}.{v.minor}" == minor), default=None)
+    return str(newest) if newest else None
+
+
+def running_version(state: StackState) -> Version | None:
+    """What the host's headscale is; None where there is none, or none that tells."""
+    container = state.containers.get(CONTAINER)
+    return version_of(container.image) if container else None
 
 
 def with_version(site: Site, version: str) -> Site:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from infra.access.anchor import canary_key
+from infra.access.anchor import canary_key, load_anchor
 from infra.errors import BadInput
 from infra.images.catalog import CATALOG
 from infra.model.mesh import MeshPlan
@@ -108,11 +108,15 @@ def mesh_plan(settings: Settings, site: Site, seen: Observation) -> MeshPlan:
     return plan_mesh(headscale.host, headscale.users, canary_key(settings, site.name), seen.mesh)
 
 
-def upgrade_of(stacks: Stacks, seen: Observation) -> Upgrade | None:
-    """Another version of headscale on data that is there. Raises BadInput for one that can't be."""
+def upgrade_of(settings: Settings, site: Site, stacks: Stacks, seen: Observation) -> Upgrade | None:
+    """Another version of headscale on data that is there. Raises BadInput for one that can't be.
+
+    What a first rollout left, whose gate was red, has no canary to rehearse with and no user to miss it.
+    """
+    ever_served = load_anchor(settings, site.name).server_key is not None
     return plan_upgrade(
         stacks["headscale"],
         seen.stacks["headscale"],
-        has_data=seen.mesh is not None,
+        has_data=seen.mesh is not None and ever_served,
         known=CATALOG,
     )

@@ -16,6 +16,7 @@ def markdown(report: RolloutReport) -> str:
         quoted(report.failure),
         *_diffs(report),
         plans,
+        *report.plan.described_way,
         approved(report.approval),
     ]
     if report.applied:

@@ -64,7 +64,7 @@ def test_a_gate_that_is_red_from_outside_puts_all_back_the_last_first(
         for stack in ("headscale", "caddy")
         for name in ("write_files", "start", "gate")
     ]
-    assert done == [*brought, "watch", "put_back caddy", "put_back headscale"]
+    assert done == [*brought, "put_back caddy", "put_back headscale"]
 
 
 def test_what_the_site_no_longer_names_goes_when_all_gates_have_passed(

@@ -76,11 +76,11 @@ def _provision(target: Any, moment: str) -> None:
 
 
 def _roll_out(site_file: Path, log: Path, dies_after: int) -> None:
-    ended = roll_out_here(site_file, _Steps(log, dies_after))
+    ended = roll_out_here(site_file, Steps(log, dies_after))
     ended.plan  # noqa: B018 - a report has one, the state of a failed run has not
 
 
-def roll_out_here(site_file: Path, counted: "_Steps | None" = None, patch: Any = setattr) -> Any:
+def roll_out_here(site_file: Path, counted: "Steps | None" = None, patch: Any = setattr) -> Any:
     """The flow's own function, its tasks without Prefect; its report, or the state of a failed run."""
     from flows import rollout as flow
     from infra.model.request import RolloutRequest
@@ -94,11 +94,11 @@ def roll_out_here(site_file: Path, counted: "_Steps | None" = None, patch: Any =
     patch(flow, "open_site", lambda _: OpenSite(site, settings))
     patch(flow, "publish_report", lambda *_: None)
     patch(lock, "take_lock", lock.take_lock.fn)
-    patch(flow, "steps", counted or _Steps())
+    patch(flow, "steps", counted or Steps())
     return flow.rollout.fn(RolloutRequest(site=site.name, approve="any"))
 
 
-class _Steps:
+class Steps:
     """The steps of the flow, noted in `log` as they end; the process dies after one of them."""
 
     def __init__(self, log: Path | None = None, dies_after: int = 0) -> None:

@@ -109,7 +109,7 @@ def test_no_new_connection_is_reset_or_left_without_an_answer_by_reloads(
     mesh: Lab, protocol: str
 ) -> None:
     """Reloads without a pause; by Caddy's own command alone each loses one request or two."""
-    caddy = wanted_stacks(mesh.site, ("caddy",))["caddy"]
+    caddy = wanted_stacks(mesh.settings, mesh.site, ("caddy",))["caddy"]
     script = ASK.format(url=f"https://{mesh.site.domain}/")
     with subprocess.Popen(
         ["docker", "exec", "-i", mesh.observer.name, "sh", "-c", script, "sh", protocol],
@@ -126,7 +126,7 @@ def test_no_new_connection_is_reset_or_left_without_an_answer_by_reloads(
 
 def test_a_door_that_was_left_shut_opens_by_itself(mesh: Lab) -> None:
     """The host's shell is killed in mid-reload: its table stays, the ports in it do not."""
-    caddy = wanted_stacks(mesh.site, ("caddy",))["caddy"]
+    caddy = wanted_stacks(mesh.settings, mesh.site, ("caddy",))["caddy"]
     assert caddy.reload
     page = ("curl", "-sS", "-o", "/dev/null", f"https://{mesh.site.domain}/")
     with connect(admin_login(mesh.settings, mesh.site, "vps")) as session:

@@ -36,6 +36,7 @@ from infra.images.ensure import ensure_images
 from infra.model.fields import PublishedPort
 from infra.model.host_change import Configure, SetAdmin, SetFirewall
 from infra.model.site import Derp, Host, Site
+from infra.model.stack import PutBack
 from infra.planning.host_access import sudoers_text
 from infra.planning.host_firewall import docker_block, ufw_rules
 from infra.rollout import apply
@@ -417,7 +418,7 @@ def test_a_first_rollout_that_turns_red_is_taken_down_with_its_files(provisioned
             gate_locally(session, stack)
         assert "getting DERPMap" in apply.why(session, "headscale", red.value)
 
-        assert apply.put_back(session, stack) == ()
+        assert apply.put_back(session, stack) == PutBack()
 
         again = observe(session, query(target.site, "vps", stacks)).stacks["headscale"]
     assert (again.files, again.containers) == ({}, {})

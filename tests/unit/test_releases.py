@@ -1,5 +1,6 @@
 """Releases on the host: what goes back together, and what is left of a run that was killed."""
 
+import os
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.releasing import Host, host_program, new_host
+from tests.unit.releasing import DATABASE, KEYS, Host, host_program, new_host
 
 
 @pytest.fixture
@@ -225,9 +226,70 @@ def test_a_rollout_that_was_killed_before_its_migration_takes_a_new_snapshot(hos
     host.ask("prepare", "two", snapshot=True)
     host.write_data("what came since")  # the old server still runs
     host.ask("prepare", "two", snapshot=True)
+    host.running = "sha256:b"
     host.write_data("migrated")
     host.ask("restore")
     assert host.database == "what came since"
+
+
+def test_data_that_no_other_server_has_had_stay_when_files_go_back(host: Host) -> None:
+    """The new version did not even start: the old one has served all the while."""
+    host.roll_out("one", "sha256:a")
+    host.images["headscale:1"] = "sha256:b"
+    host.ask("prepare", "two", snapshot=True)
+    host.write_data("a device that joined since")
+    assert put_back(host) == (True, None)
+    assert (host.file, host.database) == ("one", "a device that joined since")
+
+
+def test_a_file_that_only_a_killed_rollout_had_goes_with_the_next(host: Host) -> None:
+    host.roll_out("one", "sha256:a")
+    host.ask("prepare", files={"compose.yml": "two", "conf.d/x": "of the killed one"})
+    host.ask("prepare", "three")
+    assert not (host.stack / "conf.d/x").exists()
+
+
+def test_going_back_from_a_server_that_died_keeps_its_data_as_they_lie(host: Host) -> None:
+    """Its sidecar can't tell what they hold; they come back whole when the way back fails, too."""
+    host.roll_out("one", "sha256:a")
+    host.write_data("of the old version")
+    host.roll_out("two", "sha256:b")
+    first, second = (release.name for release in host.releases)
+    host.images["headscale:0"] = "sha256:a"
+    host.write_data("present")
+    (host.data / f"{DATABASE}-wal").write_text("its newest row")
+    host.running, host.sidecar_fails = "", "no /key"
+    host.ask("prepare", release=first, snapshot=True)
+    host.ask("exchange", data_of=second)
+    assert host.database == "of the old version"
+    assert put_back(host) == (True, None)
+    assert (host.file, host.database) == ("two", "present")
+    assert (host.data / f"{DATABASE}-wal").read_text() == "its newest row"
+
+
+def test_what_a_container_put_beside_its_data_leads_root_nowhere(
+    host: Host, tmp_path: Path
+) -> None:
+    secret = tmp_path / "shadow"
+    secret.write_text("of the host")
+    host.roll_out("one", "sha256:a")
+    host.roll_out("two", "sha256:b", passes=False)
+    (host.data / "stolen").symlink_to(secret)
+    (host.data / "dangling").symlink_to("nowhere")
+    (host.data / ".noise_private.key.draft").symlink_to(secret)
+    os.mkfifo(host.data / "pipe")
+    host.ask("restore")
+    assert sorted(path.name for path in host.data.iterdir()) == sorted([DATABASE, *KEYS])
+    assert secret.read_text() == "of the host"
+
+
+def test_a_snapshot_that_is_a_pipe_is_not_waited_for(host: Host) -> None:
+    host.roll_out("one", "sha256:a")
+    name = "20261127T093001Z"
+    host.write_snapshot = lambda path, _: os.mkfifo(path)  # type: ignore[method-assign]
+    host.images["headscale:1"] = "sha256:b"
+    with pytest.raises(SystemExit, match=f"the snapshot {name} is no file"):
+        host.ask("prepare", "two", snapshot=True)
 
 
 #: More than a step makes: the last of them kill nothing.
@@ -256,18 +318,38 @@ def killed_at_deadline(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(owner, name, counted)
 
 
-@pytest.mark.parametrize("moments", ["restore", "prepare"])
+@pytest.mark.parametrize("moments", ["restore", "prepare", "commit"])
 def test_a_kill_is_tried_at_every_moment_of(
     host: Host, monkeypatch: pytest.MonkeyPatch, moments: str
 ) -> None:
     """Or the two tests below would not try what they say."""
     host.roll_out("one", "sha256:a")
     host.roll_out("two", "sha256:b", passes=moments == "prepare")
+    for number in range(host_program.KEPT if moments == "commit" else 0):
+        host.roll_out(str(number), "sha256:b")
     with monkeypatch.context() as killing:
         killed_at_deadline(host, killing)
         host.deadline = MOMENTS.stop
         host.ask(moments, "three", snapshot=True)
         host.ask("drop")
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_commit_that_is_killed_at_any_moment_hinders_no_later_rollout(
+    host: Host, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    for number in range(host_program.KEPT + 1):
+        host.roll_out(str(number), f"sha256:{number}")
+    host.ask("prepare", "last")
+    with monkeypatch.context() as killing:
+        killed_at_deadline(host, killing)
+        host.deadline = moment
+        with suppress(Killed):
+            host.ask("commit")
+        host.deadline = 0
+    host.roll_out("next", "sha256:next")
+    assert host_program.serving({"stack": "headscale"}) == host.releases[-1]
+    assert len(host.releases) == 1 + host_program.KEPT
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

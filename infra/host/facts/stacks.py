@@ -25,6 +25,9 @@ MOST_DATA = 20_000
 MESH_SECONDS = 2
 MOST_ROWS = 10_000
 MOST_NAME = 4096
+NODES = "SELECT node_key, tags FROM nodes WHERE deleted_at IS NULL"
+#: Before 0.28.
+OLD_NODES = "SELECT node_key, forced_tags FROM nodes WHERE deleted_at IS NULL"
 
 
 def stack_state(stack: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +88,8 @@ def mesh_state(database: str | None) -> dict[str, Any] | None:
             mesh.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
             mesh.execute("PRAGMA hard_heap_limit = " + str(MOST_BYTES))
             names = rows(mesh, "SELECT name FROM users WHERE deleted_at IS NULL")
-            nodes = rows(mesh, "SELECT node_key, tags FROM nodes WHERE deleted_at IS NULL")
+            columns = rows(mesh, "SELECT name FROM pragma_table_info('nodes')")
+            nodes = rows(mesh, OLD_NODES if ("forced_tags",) in columns else NODES)
             return {"users": [name for (name,) in names if name], "tagged": tagged(nodes)}
         except (sqlite3.Error, MemoryError, RecursionError, ValueError):
             continue

@@ -10,10 +10,17 @@ import fcntl
 import json
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from infra.rollout.host_program.data import exchange_data, keep_data, mend_data, restore_data
+from infra.rollout.host_program.data import (
+    exchange_data,
+    has_changed_data,
+    keep_data,
+    mend_data,
+    restore_data,
+)
 from infra.rollout.host_program.difference import difference
 from infra.rollout.host_program.disk import make_folders, replace
 from infra.rollout.host_program.files import put_files
@@ -33,6 +40,8 @@ from infra.rollout.host_program.releases import (
     adopt,
     all_releases,
     contents,
+    discard,
+    files_of,
     made,
     point_at,
     remove,
@@ -42,6 +51,10 @@ from infra.rollout.host_program.releases import (
     wanted_images,
 )
 
+#: The file descriptor by which the check of the host's lock (infra/access/lock_check.py) tells that a
+#: change is at work.
+CHANGING = 9
+
 
 def prepare(request: Request) -> None:
     """Make a release of the files given, or anew of an earlier one, and put its files in place."""
@@ -49,13 +62,14 @@ def prepare(request: Request) -> None:
     make_folders(request)
     if not pending(request).exists():
         for release in unfinished(request):
-            shutil.rmtree(release)  # killed before it changed anything
+            discard(release)  # killed before it changed anything
         adopt(request)
     old = unfinished(request)
     new = made(request, wanted_files(request), wanted_images(request), keep_data)
+    there = files_of([*filter(None, [serving(request)]), *old])
     remove(old)
     replace(pending(request), b"", 0o644)
-    put_files(request, contents(new))
+    put_files(request, contents(new), instead_of=there)
     if request["release"]:
         put_images(about(new)["images"])
 
@@ -78,7 +92,7 @@ def restore(request: Request) -> dict[str, Any]:
         lies_there = any((Path(request["directory"]) / path).is_file() for path in request["paths"])
         return {"back": before is not None or lies_there, "data_of": None, "diff": ""}
     served, failed = contents(before) if before else {}, contents(left[-1])
-    data_of = restore_data(request, left[-1])
+    data_of = restore_data(request, left[-1]) if has_changed_data(request, left[-1]) else None
     put_files(request, served, instead_of=failed)
     put_images(about(before)["images"] if before else {})
     diff = difference(served, failed) if before else ""
@@ -111,7 +125,9 @@ def main(request: Request) -> None:
     }
     HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
     home(request).mkdir(exist_ok=True, mode=0o700)
-    # One whose connection was cut may still be at work here.
+    # One whose connection was cut may still be at work here, or what the run began before.
     with (HOME / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        with suppress(OSError):  # nobody holds the host's lock: it is not open
+            fcntl.flock(CHANGING, fcntl.LOCK_EX)
         json.dump(steps[request["step"]](request), sys.stdout)

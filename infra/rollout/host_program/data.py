@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 import tarfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import IO
 from infra.rollout.host_program.disk import replace, sync
 from infra.rollout.host_program.images import docker
 from infra.rollout.host_program.places import (
+    AS_IT_LAY,
     BEFORE,
     EXCHANGING,
     ID,
@@ -32,7 +34,13 @@ def keep_data(request: Request, draft: Path) -> None:
     if not served_by(request, serving(request)) and inherited and inherited.exists():
         os.link(inherited, draft / BEFORE)  # what lies there may be half a migration
     elif may_change_data(request, draft) and (data(request) / request["database"]).exists():
-        take_snapshot(request, draft / BEFORE)
+        try:
+            take_snapshot(request, draft / BEFORE)
+        except SystemExit:
+            # A server that does not run is what one goes back for; of a new version it stops all.
+            if not request["release"]:
+                raise
+            keep_as_they_lie(request, draft)
 
 
 def may_change_data(request: Request, draft: Path) -> bool:
@@ -64,12 +72,27 @@ def take_snapshot(request: Request, target: Path) -> None:
     if taken.returncode or not ID.fullmatch(name):
         why = taken.stderr.strip()[-500:] or "it does not say why"
         sys.exit(f"no snapshot of the data could be made, so nothing was touched: {why}")
-    # The sidecar writes there, so no link is followed; and a copy is out of its reach.
-    source = os.open(Path(request["backups"]) / f"{name}.tar", os.O_RDONLY | os.O_NOFOLLOW)
+    # The sidecar writes there, so no link is followed and nothing waited for; a copy is out of its reach.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    source = os.open(Path(request["backups"]) / f"{name}.tar", flags)
     with os.fdopen(source, "rb") as snapshot, target.open("xb") as copy:
+        if not stat.S_ISREG(os.fstat(source).st_mode):
+            sys.exit(f"the snapshot {name} is no file: nothing was touched")
         shutil.copyfileobj(snapshot, copy)
         os.fsync(copy.fileno())
     require_whole(request, target)
+
+
+def keep_as_they_lie(request: Request, draft: Path) -> None:
+    """The whole folder of a stack that is stopped for it: without a manifest, and nothing is lost."""
+    (draft / BEFORE).unlink(missing_ok=True)
+    stop(request)
+    copy_files(data(request), draft / AS_IT_LAY)
+
+
+def has_changed_data(request: Request, release: Path) -> bool:
+    """Whether the data may be others than those from before a release that did not serve."""
+    return (release / EXCHANGING).exists() or not served_by(request, serving(request))
 
 
 def require_whole(request: Request, archive: Path) -> None:
@@ -102,12 +125,18 @@ def member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
 
 def restore_data(request: Request, release: Path) -> str | None:
     """The data from before a release, if it may have touched them; the id of their snapshot."""
-    archive = release / BEFORE
-    if not archive.exists():
+    archive, folder = release / BEFORE, release / AS_IT_LAY
+    if not archive.exists() and not folder.exists():
         return None
     replace(release / EXCHANGING, b"", 0o600)
-    exchange_data(request, archive)
+    if folder.exists():
+        stop(request)
+        put_in_place(request, copy_files(folder, beside_data(request, "new")))
+    else:
+        exchange_data(request, archive)
     (release / EXCHANGING).unlink()
+    if folder.exists():
+        return None
     with tarfile.open(archive) as tar:
         return str(json.load(member(tar, "manifest.json"))["id"])
 
@@ -125,19 +154,42 @@ def mend_data(request: Request) -> None:
 def exchange_data(request: Request, archive: Path) -> None:
     """Replace the whole folder: an old WAL would poison the database. The other stays beside it."""
     stop(request)
-    database = Path(request["database"]).name
-    folder, new, failed = data(request), beside_data(request, "new"), beside_data(request, "failed")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(mode=0o700)  # before there is a key in it
-    shutil.copytree(
-        folder if folder.exists() else failed,
-        new,
-        ignore=shutil.ignore_patterns(f"{database}*"),
-        dirs_exist_ok=True,
-    )
+    folder = data(request)
+    there = folder if folder.exists() else beside_data(request, "failed")
+    new = copy_files(there, beside_data(request, "new"), without=Path(request["database"]).name)
     with tarfile.open(archive) as tar:
         for name in held(request):
             replace(new / name, member(tar, name), 0o600)
+    put_in_place(request, new)
+
+
+def copy_files(folder: Path, target: Path, without: str = "") -> Path:
+    """The folder's files at `target`, but those whose names begin with `without`.
+
+    Containers write there: what is neither file nor folder would lead root elsewhere, and stays out.
+    """
+
+    def left_out(place: str, names: list[str]) -> set[str]:
+        return {
+            name
+            for name in names
+            if (without and name.startswith(without)) or not is_plain(Path(place, name))
+        }
+
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(mode=0o700)  # before there is a key in it
+    shutil.copytree(folder, target, ignore=left_out, dirs_exist_ok=True)
+    return target
+
+
+def is_plain(path: Path) -> bool:
+    mode = path.lstat().st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def put_in_place(request: Request, new: Path) -> None:
+    """`new` becomes the data; what lay there stays beside them."""
+    folder, failed = data(request), beside_data(request, "failed")
     if folder.exists():
         shutil.rmtree(failed, ignore_errors=True)
         folder.rename(failed)

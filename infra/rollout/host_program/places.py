@@ -3,6 +3,7 @@
     releases/STACK/ID/files/        the rendered files
     releases/STACK/ID/release.json  the ids of its images
     releases/STACK/ID/before.tar    the data as it was before, where this release may have changed it
+    releases/STACK/ID/before/       instead, the data of a server that no longer ran, as they lay there
     releases/STACK/current          which one serves: the last whose gate has passed
 
 Releases that are newer than `current` are unfinished, of which the newest counts. A mark beside the
@@ -20,6 +21,7 @@ PENDING = ".rollout-pending"
 #: Releases that are kept beside the one that serves.
 KEPT = 5
 BEFORE, ABOUT, FILES, CURRENT = "before.tar", "release.json", "files", "current"
+AS_IT_LAY = "before"
 #: In an unfinished release: its data are being exchanged, and `before.tar` holds the right ones.
 EXCHANGING = "exchanging"
 #: Of a stack's files: their values are shown to nobody.

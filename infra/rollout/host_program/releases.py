@@ -52,7 +52,7 @@ def made(
 ) -> Path:
     """A new release, whole on the disk when it gets its name."""
     for left in home(request).glob("*.draft"):
-        shutil.rmtree(left)
+        left.unlink() if left.is_symlink() else shutil.rmtree(left)
     final = home(request) / next_id(request)
     draft = final.with_name(f"{final.name}.draft")
     (draft / FILES).mkdir(parents=True, mode=0o700)
@@ -65,6 +65,18 @@ def made(
     draft.rename(final)
     sync(final.parent)
     return final
+
+
+def discard(release: Path) -> None:
+    """A release goes at once: what is left of it when we are killed is a draft."""
+    draft = release.with_name(f"{release.name}.draft")
+    release.rename(draft)
+    shutil.rmtree(draft)
+
+
+def files_of(releases: list[Path]) -> set[str]:
+    """The paths of all their files."""
+    return {path for release in releases for path in contents(release)}
 
 
 def next_id(request: Request) -> str:
@@ -118,7 +130,7 @@ def remove(releases: list[Path]) -> None:
     """Remove releases, and the images that are needed by none that is left, of whatever stack."""
     images = {number for release in releases for number in about(release)["images"].values()}
     for release in releases:
-        shutil.rmtree(release)
+        discard(release)
     for path in HOME.glob(f"*/*/{ABOUT}"):
         images -= set(about(path.parent)["images"].values())
     for number in filter(None, images):

@@ -45,6 +45,15 @@ def test_a_version_without_a_recipe_is_asked_for_like_its_siblings(
     assert asked[0][-1] == "github.com/juanfont/headscale@latest"
 
 
+def test_the_newest_of_a_minor_is_asked_for_as_well(asked: list[Sequence[str]]) -> None:
+    assert newest.newest_patch("caddy", "2.9") == "2.9.1"
+    with pytest.raises(ImageUnavailable, match="no release"):
+        newest.newest_patch("caddy", "2.1")
+    with pytest.raises(ImageUnavailable, match="no index"):
+        newest.newest_patch("evil/caddy", "2.9")
+    assert len(asked) == 2
+
+
 def test_drafts_are_no_versions_and_numbers_are_compared_as_numbers() -> None:
     assert newest.newest(["v2.9.1", "v2.10.2", "v2.11.0-beta.1"]) == "2.10.2"
     assert not Version("caddy", "2.10.2", "2.9.1").outdated

@@ -65,7 +65,7 @@ def gone_back(
         diff = progress.diffs.get(stack.name, "")
         publish(report.model_copy(update={"failure": str(failed), "diff": diff}))
         raise failed from error
-    rollout.finish(opened, stack)
+    rollout.finish(opened, stack, None)
     if outlook.policy:
         steps.confirm(opened, outlook.policy)
     report = report.model_copy(update={"checks": checks})

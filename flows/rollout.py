@@ -34,7 +34,7 @@ from infra.rollout.outlook import (
     upgrade_of,
     wanted_stacks,
 )
-from infra.rollout.pins import recorded_sizes
+from infra.rollout.pins import recorded_ids, recorded_sizes
 from infra.rollout.report import markdown
 from infra.rollout.watch import watches
 from tasks import rollout as steps
@@ -133,7 +133,7 @@ def carry_out(
         raise failed from error
     try:
         for stack in progress.touched:
-            steps.finish(opened, stack)
+            steps.finish(opened, stack, planned.stacks[stack.name])
         take_down_retired(opened, planned, progress)
     except MeshkeeperError as error:
         tell_failure(opened, planned, progress, error)
@@ -167,7 +167,7 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Rollou
     for host in hosts_of(stacks):
         here = {name: stack for name, stack in stacks.items() if stack.host == host}
         seen = steps.observe_stacks(opened, host, query(opened.site, host, here))
-        here_planned = plans(here, image_ids(opened, here, host, seen), seen)
+        here_planned = plans(here, *images_of(opened, here, host, seen), seen)
         planned |= here_planned
         sizes = recorded_sizes(opened.settings, opened.site.name)
         every = stacks_on(opened.settings, opened.site, host)
@@ -181,12 +181,15 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Rollou
     return RolloutPlan(stacks=planned, mesh=mesh, upgrade=upgrade, retired=gone, room=tuple(room))
 
 
-def image_ids(
+def images_of(
     opened: OpenSite, here: dict[StackName, RenderedStack], host: str, seen: Observation
-) -> dict[str, str]:
-    """By name; the images are ready on this machine then, for the host's processor."""
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Ids by name of the images, ready on this machine then for the host's processor; and of those
+    that the names meant when they were last rolled out."""
     names = tuple(sorted({image for stack in here.values() for image in stack.images}))
-    return steps.have_images(opened, names, architecture_of(seen.host.machine.architecture, host))
+    architecture = architecture_of(seen.host.machine.architecture, host)
+    ids = steps.have_images(opened, names, architecture)
+    return ids, recorded_ids(opened.settings, opened.site.name, names, architecture)
 
 
 def hosts_of(stacks: dict[StackName, RenderedStack]) -> tuple[str, ...]:

@@ -13,14 +13,14 @@ from infra.mesh.canary import enrol_canary
 from infra.mesh.users import create_missing_users
 from infra.model.anchor import Anchor, Canary
 from infra.model.observation import Observation, ObserveRequest
-from infra.model.stack import Applied, Check, PutBack, RenderedStack, StackPlan, TakeDown
+from infra.model.stack import Applied, Check, PutBack, RenderedStack, ShipImage, StackPlan, TakeDown
 from infra.planning.upgrade import REPOSITORY, newest_patch
 from infra.rollout import apply, compose, files
 from infra.rollout.identity import announce_policy, pin, require_pinned
 from infra.rollout.local_gate import gate_locally, server_key
 from infra.rollout.outlook import front, wanted_stacks, with_needed
 from infra.rollout.outside_gate import gate_from_outside
-from infra.rollout.pins import record_ids, record_sizes, recorded_sizes
+from infra.rollout.pins import record_ids, record_sizes, record_unknown_ids, recorded_sizes
 from infra.rollout.watch import Watch
 from infra.rollout.watch import watch as watch_on_host
 from tasks.definition import retried_step, step
@@ -34,7 +34,7 @@ def have_images(
     """Their configurations' digests by name, as the host's engine calls them."""
     ready = ready_images(names, architecture)
     ids = {name: image.image_id for name, image in ready.items()}
-    record_ids(opened.settings, opened.site.name, ids, architecture)
+    record_unknown_ids(opened.settings, opened.site.name, ids, architecture)
     sizes = {name: image.size for name, image in ready.items()}
     record_sizes(opened.settings, opened.site.name, sizes)
     return ids
@@ -119,8 +119,10 @@ def gate_outside(opened: OpenSite, names: tuple[str, ...]) -> tuple[Check, ...]:
     stacks = wanted_stacks(opened.settings, opened.site, with_needed(opened.site, names)).values()
     host = opened.site.stacks.headscale.host
     with session_of(opened, host) as session:
-        key = server_key(session)
-        require_pinned(load_anchor(opened.settings, opened.site.name), key)
+        key = ""
+        if any("server_key" in stack.gate.outside_checks for stack in stacks):
+            key = server_key(session)
+            require_pinned(load_anchor(opened.settings, opened.site.name), key)
         try:
             return gate_from_outside(opened.site, stacks, key)
         except GateFailed as error:
@@ -148,9 +150,15 @@ def put_back(opened: OpenSite, stack: RenderedStack) -> PutBack:
 
 
 @retried_step(name="finish", task_run_name="commit {stack.name} on {stack.host}")
-def finish(opened: OpenSite, stack: RenderedStack) -> None:
+def finish(opened: OpenSite, stack: RenderedStack, done: StackPlan | None) -> None:
+    """`done`: the plan that was carried out; its images are what their names mean from now on."""
+    changes = done.changes if done else ()
+    shipped = {c.image: c.image_id for c in changes if isinstance(c, ShipImage)}
     with session_of(opened, stack.host) as session:
         files.commit(session, stack)
+        if shipped:
+            kind = apply.processor_of(session)
+            record_ids(opened.settings, opened.site.name, shipped, kind)
 
 
 @retried_step(name="users", task_run_name="create users on {host}")

@@ -78,7 +78,7 @@ def plan_target(target: Target) -> Seen:
         of_host: Plan[Any] = host_plan(target, session, seen.host)
     kind = architecture_of(seen.host.machine.architecture, host)
     ids = recorded_ids(target.settings, site.name, images, kind)
-    of_stacks = plans(stacks, ids, seen)
+    of_stacks = plans(stacks, ids, ids, seen)
     sizes = recorded_sizes(target.settings, site.name)
     room = admit(stacks, of_stacks, seen, sizes)
     found = [of_host, *of_stacks.values()]

@@ -20,6 +20,8 @@ from infra.model.stack import (
 
 MODE = 0o644
 MISSING = "is missing"
+#: Characters of an image id that people are shown: `sha256:` and twelve more.
+_SHORT = 19
 
 
 def plan_stack(
@@ -57,6 +59,27 @@ def _ships(
                 image=image,
                 image_id=image_ids[image],
             )
+
+
+def with_pins(plan: StackPlan, pinned: Mapping[str, str]) -> StackPlan:
+    """The plan, in which an image says so whose name meant another one (`pinned`) until now.
+
+    A tag can be moved, by its makers or by somebody else: that is for the approver to see.
+    """
+    changes = tuple(
+        change.model_copy(update={"detail": _moved(pinned[change.image], change.image_id)})
+        if isinstance(change, ShipImage) and change.image_id != pinned[change.image]
+        else change
+        for change in plan.changes
+    )
+    return plan.model_copy(update={"changes": changes})
+
+
+def _moved(pinned: str, image_id: str) -> str:
+    return (
+        f"The name means another image than when it was last rolled out: {pinned[:_SHORT]} before, "
+        f"{image_id[:_SHORT]} now."
+    )
 
 
 def _writes(wanted: RenderedStack, state: StackState) -> Iterator[WriteFile]:

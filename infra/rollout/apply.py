@@ -35,11 +35,16 @@ def send_images(session: Session, plan: StackPlan) -> None:
 
     Raises ImageUnavailable, StepFailed when the engine then has another image than the planned one.
     """
-    theirs = session.check("ask for its processor", "uname -m").decode(errors="replace").strip()
-    architecture = architecture_of(theirs, session.login.name)
+    architecture = processor_of(session)
     for change in plan.changes:
         if isinstance(change, ShipImage):
             send_image(session, change, architecture)
+
+
+def processor_of(session: Session) -> Architecture:
+    """The host's. Raises ImageUnavailable for one that no images are made for."""
+    theirs = session.check("ask for its processor", "uname -m").decode(errors="replace").strip()
+    return architecture_of(theirs, session.login.name)
 
 
 def send_image(session: Session, change: ShipImage, architecture: Architecture) -> None:

@@ -15,7 +15,7 @@ from infra.model.snapshot import DATABASE
 from infra.model.stack import RenderedStack, StackPlan
 from infra.planning.mesh import plan_mesh
 from infra.planning.retired import plan_retired
-from infra.planning.stack import plan_stack
+from infra.planning.stack import plan_stack, with_pins
 from infra.planning.upgrade import plan_upgrade
 from infra.rollout.render import render_stacks
 from infra.rollout.secret_files import secrets_of
@@ -87,11 +87,12 @@ def query(site: Site, host: str, stacks: Stacks) -> ObserveRequest:
 
 
 def plans(
-    stacks: Stacks, image_ids: Mapping[str, str], seen: Observation
+    stacks: Stacks, image_ids: Mapping[str, str], pinned: Mapping[str, str], seen: Observation
 ) -> dict[StackName, StackPlan]:
-    """A plan per stack, in the same order. `image_ids`: on the control machine, by name."""
+    """A plan per stack, in the same order. By name: `image_ids` on the control machine, `pinned`
+    when they were last rolled out."""
     return {
-        name: plan_stack(stack, image_ids, seen.stacks[name], seen.images)
+        name: with_pins(plan_stack(stack, image_ids, seen.stacks[name], seen.images), pinned)
         for name, stack in stacks.items()
     }
 

@@ -25,8 +25,17 @@ def recorded_ids(
 
 
 def record_ids(settings: Settings, site: str, ids: Mapping[str, str], architecture: str) -> None:
-    """Add to the record; older versions stay in it, since a rollout may go back to them."""
+    """Once they serve. Older versions stay in the record, since a rollout may go back to them."""
     _record(_ids(settings, site), {_key(name, architecture): ids[name] for name in ids})
+
+
+def record_unknown_ids(
+    settings: Settings, site: str, ids: Mapping[str, str], architecture: str
+) -> None:
+    """Those of names that no rollout has recorded: with others they would be an unseen change."""
+    known = recorded_ids(settings, site, ids, architecture)
+    unknown = {name: ids[name] for name in ids if known[name] == UNKNOWN}
+    record_ids(settings, site, unknown, architecture)
 
 
 def _key(name: str, architecture: str) -> str:

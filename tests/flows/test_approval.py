@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from contextvars import copy_context
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -217,3 +218,12 @@ def test_no_change_and_an_explicit_wish_ask_nobody(
     report = rollout.rollout(RolloutRequest(site=site_name, approve=approve))
     assert host.done == [planned]
     assert report.approval is None
+
+
+def test_a_run_that_a_schedule_started_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    for scheduled in (True, False):
+        monkeypatch.setattr(
+            approval, "_this_run", lambda each=scheduled: SimpleNamespace(auto_scheduled=each)
+        )
+        request = RolloutRequest(site="cronova.dev")
+        assert approval.asks(request, FIRST, None) is not scheduled

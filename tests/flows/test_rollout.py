@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flows import rollout
-from infra.errors import CouldNotRun, GateFailed, Unreachable
+from infra.errors import CouldNotRun, GateFailed, LockLost, Unreachable
 from infra.model.request import RolloutRequest
 from infra.model.stack import (
     Applied,
@@ -20,6 +20,7 @@ from infra.model.stack import (
 )
 from infra.planning.retired import plan_retired
 from infra.rollout.report import markdown
+from tasks.site import OpenSite
 from tests.unit.test_admission import seen
 
 HEADSCALE, CADDY = (SimpleNamespace(name=name) for name in ("headscale", "caddy"))
@@ -65,6 +66,60 @@ def test_a_gate_that_is_red_from_outside_puts_all_back_the_last_first(
         for name in ("write_files", "start", "gate")
     ]
     assert done == [*brought, "put_back caddy", "put_back headscale"]
+
+
+class Changes:
+    """The steps of a rollout that change a host: their names, and the lock that each was given."""
+
+    def __init__(self, broken: str = "") -> None:
+        self.done: list[tuple[str, str]] = []
+        self._broken = broken
+
+    def __getattr__(self, name: str) -> Any:
+        def run(opened: OpenSite, *_: Any) -> Any:
+            self.done.append((name, opened.lock_tokens.get("vps", "")))
+            if name == self._broken:
+                raise LockLost("vps: not done: it is now held by another.")
+            if name == "watch":
+                return Check(name="x", found="x", seconds=0)
+            return () if name.startswith("gate") else Applied(item="x", summary="x", seconds=0)
+
+        return run
+
+
+def changed(monkeypatch: pytest.MonkeyPatch, site: str, broken: str = "") -> tuple[Any, Changes]:
+    """How a rollout of one change ended, which holds the host's lock by the token `ours`."""
+    steps = Changes(broken)
+    monkeypatch.setattr(rollout, "steps", steps)
+    monkeypatch.setattr(rollout, "plan_all", planned)
+    monkeypatch.setattr(
+        rollout,
+        "locked",
+        lambda opened, *_: nullcontext(opened._replace(lock_tokens={"vps": "ours"})),
+    )
+    request = RolloutRequest(site=site, stacks=("headscale",), approve="any")
+    return rollout.rollout(request, return_state=True), steps
+
+
+def test_each_change_is_made_by_the_right_of_the_runs_own_lock(
+    monkeypatch: pytest.MonkeyPatch, site_name: str
+) -> None:
+    state, steps = changed(monkeypatch, site_name)
+    assert state.is_completed(), state.message
+    assert {"write_files", "start", "finish"} <= {name for name, _ in steps.done}
+    assert {lock for _, lock in steps.done} == {"ours"}
+
+
+def test_who_lost_the_lock_puts_nothing_back_and_leaves_a_report(
+    monkeypatch: pytest.MonkeyPatch, site_name: str
+) -> None:
+    """The host is another run's by now."""
+    reports: list[RolloutReport] = []
+    monkeypatch.setattr(rollout, "publish_report", lambda *given: reports.append(given[-1]))
+    state, steps = changed(monkeypatch, site_name, broken="start")
+    assert "held by another" in str(state.message)
+    assert [name for name, _ in steps.done] == ["have_room", "write_files", "start"]
+    assert "held by another" in reports[0].failure
 
 
 def test_what_the_site_no_longer_names_goes_when_all_gates_have_passed(

@@ -74,6 +74,7 @@ def test_a_rehearsal_that_fails_leaves_the_host_untouched(older: Lab) -> None:
     """Pinned is another server than the one whose data are rehearsed."""
     anchor = load_anchor(older.settings, older.site.name)
     there, containers = members(older), older.vps.check("docker", "ps", "--all", "--quiet")
+    meshkeeper(older.plan, "backup")
     want(older, BETWEEN)
     try:
         stranger = anchor.model_copy(update={"server_key": f"mkey:{'0' * 64}"})

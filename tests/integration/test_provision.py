@@ -410,7 +410,8 @@ def test_a_first_rollout_that_turns_red_is_taken_down_with_its_files(provisioned
     stack, before = stacks["headscale"], provisioned.machine.check("docker", "ps", "-aq")
     with connect(target.admin) as session:
         seen = observe(session, query(target.site, "vps", stacks))
-        plan = plans(stacks, ensure_images(stack.images), seen)["headscale"]
+        ids = ensure_images(stack.images)
+        plan = plans(stacks, ids, ids, seen)["headscale"]
         apply.send_images(session, plan)
         apply.write(session, stack, plan)
         apply.start(session, stack, plan)

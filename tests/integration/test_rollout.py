@@ -129,7 +129,7 @@ def write_and_die(lab: Lab) -> None:
     with connect(admin_login(lab.settings, site, "vps")) as session:
         seen = observe(session, query(site, "vps", stacks))
         ids = recorded_ids(lab.settings, site.name, images, own())
-        apply.write(session, stacks["headscale"], plans(stacks, ids, seen)["headscale"])
+        apply.write(session, stacks["headscale"], plans(stacks, ids, ids, seen)["headscale"])
     lab.vps.check("test", "-e", f"{HEADSCALE}/{PENDING}")
 
 

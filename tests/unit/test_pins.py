@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from infra.images.platforms import own
-from infra.rollout.pins import UNKNOWN, record_ids, recorded_ids
+from infra.rollout.pins import UNKNOWN, record_ids, record_unknown_ids, recorded_ids
 from infra.settings import Settings
 
 
@@ -22,3 +22,12 @@ def test_the_same_image_for_another_processor_is_another(tmp_path: Path) -> None
     assert recorded_ids(settings, "cronova.test", ["caddy:2"], other) == {"caddy:2": UNKNOWN}
     record_ids(settings, "cronova.test", {"caddy:2": "sha256:theirs"}, other)
     assert recorded_ids(settings, "cronova.test", ["caddy:2"], own()) == {"caddy:2": "sha256:ours"}
+
+
+def test_what_a_name_has_meant_stays_until_another_image_serves(tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path)
+    for image_id in ("sha256:first", "sha256:moved"):
+        record_unknown_ids(settings, "cronova.test", {"caddy:2": image_id}, own())
+    assert recorded_ids(settings, "cronova.test", ["caddy:2"], own()) == {"caddy:2": "sha256:first"}
+    record_ids(settings, "cronova.test", {"caddy:2": "sha256:moved"}, own())
+    assert recorded_ids(settings, "cronova.test", ["caddy:2"], own()) == {"caddy:2": "sha256:moved"}

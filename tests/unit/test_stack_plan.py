@@ -10,7 +10,7 @@ import pytest
 from infra.model.observation import StackState
 from infra.model.site import Site
 from infra.model.stack import RenderedStack, StartStack
-from infra.planning.stack import plan_stack
+from infra.planning.stack import plan_stack, with_pins
 from infra.rollout.render import render_stacks
 
 CASES = sorted((Path(__file__).parents[1] / "cases/stack").glob("*.json"))
@@ -88,3 +88,14 @@ def test_a_plan_holds_no_file_content() -> None:
     plan = plan_stack(wanted, dict.fromkeys(wanted.images, "sha256:a"), nothing, {})
     assert "private_key_path" not in plan.model_dump_json()
     assert "noise_private.key" not in plan.describe()
+
+
+def test_a_name_that_means_another_image_than_before_is_told_to_the_approver() -> None:
+    wanted = STACKS["caddy"]
+    (caddy,) = wanted.images
+    nothing = StackState(project="caddy", files={}, containers={})
+    plan = plan_stack(wanted, {caddy: "sha256:now"}, nothing, {})
+    assert "another image than when" not in with_pins(plan, {caddy: "sha256:now"}).describe()
+    told = with_pins(plan, {caddy: "sha256:before"})
+    assert "it was last rolled out: sha256:before before, sha256:now now." in told.describe()
+    assert told.digest != plan.digest

@@ -6,6 +6,7 @@ from functools import partial
 
 from prefect.runtime import flow_run
 
+from infra.access.kept import keeping_connections
 from infra.access.session import Session
 from infra.errors import LoginRefused
 from infra.host.lock import new_claim, take
@@ -21,7 +22,8 @@ def locked(opened: OpenSite, hosts: Iterable[str], doing: str) -> Iterator[OpenS
     """The site with the right to change these hosts, all of them or none.
 
     `doing`: what others are told. In one order everywhere, so that two runs never wait for each
-    other's half. Never around a question to a person. Raises HostLocked at once.
+    other's half; one connection to each is kept meanwhile. Never around a question to a person.
+    Raises HostLocked at once.
     """
     site, settings = opened.site, opened.settings
     with ExitStack() as stack:
@@ -29,6 +31,7 @@ def locked(opened: OpenSite, hosts: Iterable[str], doing: str) -> Iterator[OpenS
         for host in sorted(set(hosts)):
             target = Target(settings, site, host, user=site.hosts[host].admin)
             tokens[host] = stack.enter_context(locked_host(target, doing)).lock_token
+        stack.enter_context(keeping_connections())
         yield opened._replace(lock_tokens={**opened.lock_tokens, **tokens})
 
 

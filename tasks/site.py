@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
+from infra.access.kept import session_by
 from infra.access.login import admin_login
 from infra.access.session import Session
-from infra.access.ssh import connect
 from infra.errors import BadInput
 from infra.model.site import Site
 from infra.settings import Settings, load_settings
@@ -43,4 +43,4 @@ def session_of(opened: OpenSite, host: str) -> AbstractContextManager[Session]:
     """The admin's session on a host; where the run has locked it, each change checks that first."""
     token = opened.lock_tokens.get(host, "")
     login = admin_login(opened.settings, opened.site, host)
-    return connect(login.model_copy(update={"lock_token": token}))
+    return session_by(login.model_copy(update={"lock_token": token}))

@@ -54,6 +54,14 @@ class Session:
         self.round_trips = 0
         self._transport = transport
 
+    @property
+    def is_open(self) -> bool:
+        return bool(self._transport.is_active())
+
+    def by_lock(self, token: str) -> "Session":
+        """The same connection, over which each change checks that this lock is still the run's."""
+        return Session(self.login.model_copy(update={"lock_token": token}), self._transport)
+
     def as_root(self, command: str) -> str:
         """`command` (one simple command, no shell syntax) with root's rights for this user.
 

@@ -104,7 +104,7 @@ def test_a_steps_session_carries_the_right_of_its_run_for_that_host_alone(
 ) -> None:
     login = LocalSession().login
     monkeypatch.setattr(opening, "admin_login", lambda *_: login)
-    monkeypatch.setattr(opening, "connect", lambda login: login)
+    monkeypatch.setattr(opening, "session_by", lambda login: login)
     held = opened._replace(lock_tokens={"a": "0" * 32})
     assert session_of(held, "a").lock_token == "0" * 32  # type: ignore[attr-defined]
     assert session_of(held, "b").lock_token == ""  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
 """Rolling out other wishes than the site's: a change of the site file, and its undoing."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,22 +9,18 @@ import yaml
 
 from deployments.lab.boot import Lab
 from deployments.lab.command import ask_meshkeeper
+from deployments.lab.site import Edit, edited
 
 HEADSCALE = "/home/linuxuser/docker/vps/networking/headscale"
-Edit = Callable[[dict[str, Any]], object]
 
 
 @contextmanager
 def site_changed(lab: Lab, edit: Edit) -> Iterator[None]:
     """The site file as `edit` wants it; afterwards as it was, and rolled out so."""
-    before = lab.plan.site_file.read_text()
-    values = yaml.safe_load(before)
-    edit(values)
-    lab.plan.site_file.write_text(yaml.safe_dump(values))
     try:
-        yield
+        with edited(lab.plan.site_file, edit):
+            yield
     finally:
-        lab.plan.site_file.write_text(before)
         roll_out(lab)
 
 

@@ -1,5 +1,6 @@
 """Releases on the host: what goes back together, and what is left of a run that was killed."""
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -113,6 +114,22 @@ def test_a_stack_whose_snapshot_fails_is_not_touched(host: Host) -> None:
     assert not (host.stack / host_program.PENDING).exists()
     assert put_back(host) == (True, None)
     assert host.images["headscale:1"] == "sha256:a"
+
+
+def test_a_disk_without_room_for_the_data_is_met_before_a_server_is_stopped(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.roll_out("one", "sha256:a")
+    host.roll_out("two", "sha256:b", passes=False)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(host_program.shutil, "copytree", full)
+    with pytest.raises(OSError, match="No space left"):
+        host.ask("restore")
+    assert not [words for words in host.said if words[0] in {"ps", "stop"}]
+    assert host.database == "data of sha256:b"
 
 
 def test_a_snapshot_that_contradicts_its_manifest_is_refused(

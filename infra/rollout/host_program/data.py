@@ -130,7 +130,6 @@ def restore_data(request: Request, release: Path) -> str | None:
         return None
     replace(release / EXCHANGING, b"", 0o600)
     if folder.exists():
-        stop(request)
         put_in_place(request, copy_files(folder, beside_data(request, "new")))
     else:
         exchange_data(request, archive)
@@ -153,7 +152,6 @@ def mend_data(request: Request) -> None:
 
 def exchange_data(request: Request, archive: Path) -> None:
     """Replace the whole folder: an old WAL would poison the database. The other stays beside it."""
-    stop(request)
     folder = data(request)
     there = folder if folder.exists() else beside_data(request, "failed")
     new = copy_files(there, beside_data(request, "new"), without=Path(request["database"]).name)
@@ -188,7 +186,11 @@ def is_plain(path: Path) -> bool:
 
 
 def put_in_place(request: Request, new: Path) -> None:
-    """`new` becomes the data; what lay there stays beside them."""
+    """`new` becomes the data; what lay there stays beside them.
+
+    What runs is stopped only now: a disk that was too full for them has taken no server away.
+    """
+    stop(request)
     folder, failed = data(request), beside_data(request, "failed")
     if folder.exists():
         shutil.rmtree(failed, ignore_errors=True)

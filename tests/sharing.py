@@ -22,6 +22,7 @@ WITH_A_MESH = (
     "test_releases",
     "test_rollout",
     "test_rollout_faults",
+    "test_rollout_red",
 )
 
 

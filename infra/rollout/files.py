@@ -18,7 +18,7 @@ from infra.text import excerpt
 PACKAGE = "infra.rollout.host_program"
 #: Of that package; each uses only those before it.
 CHANGES = ("places", "disk", "images", "releases", "files", "data", "difference", "change")
-LOOKS = ("places", "look")
+LOOKS = ("places", "disk", "look")
 #: Seconds: a snapshot is taken, or a folder of data is replaced.
 PATIENCE = 300
 #: Bytes of the host's answer: a manifest of ten thousand nodes.

@@ -99,17 +99,26 @@ def roll_out_here(site_file: Path, counted: "Steps | None" = None, patch: Any = 
 
 
 class Steps:
-    """The steps of the flow, noted in `log` as they end; the process dies after one of them."""
+    """The steps of the flow, noted in `log` as they end; the process dies after one of them.
 
-    def __init__(self, log: Path | None = None, dies_after: int = 0) -> None:
+    `before` is told each by its name when its turn has come.
+    """
+
+    def __init__(
+        self,
+        log: Path | None = None,
+        dies_after: int = 0,
+        before: Callable[[str], object] = lambda _: None,
+    ) -> None:
         from tasks import rollout
 
-        self._steps, self._log, self._left = rollout, log, dies_after
+        self._steps, self._log, self._left, self._before = rollout, log, dies_after, before
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         step = getattr(self._steps, name).fn
 
         def run(*arguments: Any) -> Any:
+            self._before(name)
             answer = step(*arguments)
             if self._log:
                 with self._log.open("a") as log:
@@ -120,6 +129,17 @@ class Steps:
             return answer
 
         return run
+
+
+def just_before(step: str, act: Callable[[], object]) -> Steps:
+    """The flow's steps, with what happens before the first of that name."""
+    left = [act]
+
+    def asked(name: str) -> None:
+        if name == step and left:
+            left.pop()()
+
+    return Steps(before=asked)
 
 
 def _die(*_: Any) -> None:

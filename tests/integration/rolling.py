@@ -10,6 +10,7 @@ import yaml
 from deployments.lab.boot import Lab
 from deployments.lab.command import ask_meshkeeper
 from deployments.lab.site import Edit, edited
+from infra.mesh.headscale import list_nodes, list_users, parse_nodes, parse_users
 
 HEADSCALE = "/home/linuxuser/docker/vps/networking/headscale"
 
@@ -47,9 +48,24 @@ def server_key(lab: Lab) -> str:
     return str(json.loads(answer)["publicKey"])
 
 
+def serves(lab: Lab) -> bool:
+    """Whether the observer gets the server's word that it is in order."""
+    asked = ("curl", "-sf", "-o", "/dev/null", "-m", "20", f"{lab.site.server_url}/health")
+    return lab.observer.run(*asked).status == 0
+
+
 def keys_on_host(lab: Lab) -> str:
     """The keys that headscale made, by content."""
     return lab.vps.check("sh", "-c", f"sha256sum {HEADSCALE}/data/*.key")
+
+
+def data_on_host(lab: Lab) -> tuple[object, ...]:
+    """What headscale must never lose: its keys, its users, and the nodes with their keys."""
+    users, nodes = (
+        lab.vps.check("docker", "exec", "headscale", *asked()).encode()
+        for asked in (list_users, list_nodes)
+    )
+    return keys_on_host(lab), parse_users(users), parse_nodes(nodes)
 
 
 def with_memory(lab: Lab, megabytes: int) -> None:

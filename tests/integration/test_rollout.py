@@ -12,6 +12,7 @@ import pytest
 
 from deployments.lab.boot import Lab
 from deployments.lab.command import ask_meshkeeper, meshkeeper
+from deployments.lab.witnesses import requests
 from infra.access.anchor import anchor_path, canary_state_path, load_anchor, save_anchor
 from infra.access.login import admin_login
 from infra.access.ssh import connect
@@ -71,7 +72,8 @@ def test_the_server_answers_outside_by_its_name_only(mesh: Lab) -> None:
 
 def test_a_configuration_that_cannot_serve_is_put_back(mesh: Lab) -> None:
     files, keys = files_on_host(mesh), keys_on_host(mesh)
-    with site_changed(mesh, break_headscale):
+    health = f"{mesh.site.server_url}/health"
+    with requests(mesh, health) as asked, site_changed(mesh, break_headscale):
         answer, status = ask_meshkeeper(mesh.plan, "rollout", "--yes")
         assert status == 1, answer
         assert "headscale" in answer["message"]
@@ -80,6 +82,7 @@ def test_a_configuration_that_cannot_serve_is_put_back(mesh: Lab) -> None:
         assert files_on_host(mesh) == files
         assert server_key(mesh) == load_anchor(mesh.settings, mesh.site.name).server_key
     assert keys_on_host(mesh) == keys
+    assert asked.failed == {}
 
 
 def test_a_caddy_that_cannot_serve_is_put_back(mesh: Lab) -> None:

@@ -115,6 +115,19 @@ def test_a_stack_whose_snapshot_fails_is_not_touched(host: Host) -> None:
     assert host.images["headscale:1"] == "sha256:a"
 
 
+def test_a_disk_without_room_for_the_data_is_met_before_a_server_is_stopped(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.roll_out("one", "sha256:a")
+    host.roll_out("two", "sha256:b", passes=False)
+
+    monkeypatch.setattr(host_program, "free", lambda _: 5)
+    with pytest.raises(SystemExit, match="no room for the data"):
+        host.ask("restore")
+    assert not [words for words in host.said if words[0] in {"ps", "stop"}]
+    assert host.database == "data of sha256:b"
+
+
 def test_a_snapshot_that_contradicts_its_manifest_is_refused(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

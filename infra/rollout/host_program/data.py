@@ -12,7 +12,7 @@ import tarfile
 from pathlib import Path
 from typing import IO
 
-from infra.rollout.host_program.disk import replace, sync
+from infra.rollout.host_program.disk import free, replace, size, sync
 from infra.rollout.host_program.images import docker
 from infra.rollout.host_program.places import (
     AS_IT_LAY,
@@ -130,6 +130,7 @@ def restore_data(request: Request, release: Path) -> str | None:
         return None
     replace(release / EXCHANGING, b"", 0o600)
     if folder.exists():
+        require_room(request, size(folder))
         stop(request)
         put_in_place(request, copy_files(folder, beside_data(request, "new")))
     else:
@@ -153,14 +154,22 @@ def mend_data(request: Request) -> None:
 
 def exchange_data(request: Request, archive: Path) -> None:
     """Replace the whole folder: an old WAL would poison the database. The other stays beside it."""
-    stop(request)
     folder = data(request)
     there = folder if folder.exists() else beside_data(request, "failed")
+    require_room(request, size(there) + archive.stat().st_size)
+    stop(request)  # before its files are copied: it could put a link in their place
     new = copy_files(there, beside_data(request, "new"), without=Path(request["database"]).name)
     with tarfile.open(archive) as tar:
         for name in held(request):
             replace(new / name, member(tar, name), 0o600)
     put_in_place(request, new)
+
+
+def require_room(request: Request, needed: int) -> None:
+    """Before anything is stopped: a full disk takes no server away. `needed`: bytes."""
+    there = free(Path(request["directory"]))
+    if needed > there:
+        sys.exit(f"no room for the data: {needed} bytes are needed, and {there} are left")
 
 
 def copy_files(folder: Path, target: Path, without: str = "") -> Path:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 import tarfile
 from pathlib import Path
 from typing import Any
 
+from infra.rollout.host_program.disk import free, size
 from infra.rollout.host_program.places import (
     ABOUT,
     BEFORE,
@@ -78,18 +78,6 @@ def manifest_text(archive: Path) -> bytes:
         if stream is None:
             sys.exit(f"{archive} does not begin with its manifest")
         return stream.read(LONGEST)
-
-
-def free(place: Path) -> int:
-    """Bytes for others than root, where it is or will be."""
-    while not place.exists():
-        place = place.parent
-    disk = os.statvfs(place)
-    return disk.f_bavail * disk.f_frsize
-
-
-def size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
 
 
 def main(request: Request) -> None:

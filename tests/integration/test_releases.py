@@ -89,15 +89,15 @@ def test_an_image_that_refuses_the_data_goes_back_with_them(
     assert not meshkeeper(mesh.plan, "plan", "--check")["changes"]
 
 
-def test_going_back_shows_what_would_be_lost_asks_and_then_goes(mesh: Lab) -> None:
+def test_going_back_wants_a_yes_tells_what_it_does_and_goes(mesh: Lab) -> None:
     with site_changed(mesh, change("192.0.2.9")):
         before = releases(mesh)["current"]
         roll_out(mesh)
         answer, status = ask_meshkeeper(mesh.plan, "rollback", "--to", before)
         assert status == 2
-        assert f"bring the files and images of {before}" in answer["message"]
         assert "Add --yes" in answer["hint"]
-        meshkeeper(mesh.plan, "rollback", "--to", before, "--yes")
+        plan = meshkeeper(mesh.plan, "rollback", "--to", before, "--yes")["report"]["plan"]
+        assert f"bring the files and images of {before}" in plan["changes"][0]["summary"]
         config = mesh.vps.check("cat", f"{HEADSCALE}/config/config.yaml")
         assert "192.0.2.9" not in config
         assert server_key(mesh) == load_anchor(mesh.settings, mesh.site.name).server_key

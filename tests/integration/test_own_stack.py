@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,16 @@ from tests.following import add_the_stack_of_the_page
 from tests.integration.rolling import kinds, roll_out, server_key
 
 FOLDER = "/home/linuxuser/docker/vps/own/status"
+COMMAND = 'command: [python, -m, http.server, "8000", --directory, /www]'
+#: Commands with which the page does not serve, and what is said of it.
+FAULTS = {
+    # It serves at first, and is green for every question that is asked once.
+    'command: [timeout, "4", python, -m, http.server, "8000", --directory, /www]': (
+        "ended and was started again"
+    ),
+    # More memory than its limit.
+    "command: [python, -c, 'held = b\"x\" * (300 << 20)']": "ends again and again",
+}
 
 
 @pytest.fixture
@@ -62,12 +73,13 @@ def test_a_stack_is_added_changed_refused_and_taken_away(
         assert "All is better." in page(mesh)
 
         mine["values"]["greeting"] = "All is over."
-        ends_after_some_seconds(mesh)
         write(mesh, with_status)
-        answer, status = ask_meshkeeper(mesh.plan, "rollout", "--yes", "--stack", "status")
-        assert status == 1, answer
-        assert "ended and was started again" in answer["message"]
-        assert "All is better." in page(mesh)
+        for command, told in FAULTS.items():
+            with edited(mesh, "docker-compose.yml", COMMAND, command):
+                answer, status = ask_meshkeeper(mesh.plan, "rollout", "--yes", "--stack", "status")
+            assert status == 1, answer
+            assert told in answer["message"]
+            assert "All is better." in page(mesh)
 
         del with_status["stacks"]["status"]
         write(mesh, with_status)
@@ -127,11 +139,13 @@ def reads_a_secret(lab: Lab) -> None:
     edit(lab, "docker-compose.yml", '"./www:/www:ro"', f'"./www:/www:ro", {secret}')
 
 
-def ends_after_some_seconds(lab: Lab) -> None:
-    """It serves at first, and is green for every question that is asked once."""
-    usual = 'command: [python, -m, http.server, "8000", --directory, /www]'
-    dying = 'command: [timeout, "4", python, -m, http.server, "8000", --directory, /www]'
-    edit(lab, "docker-compose.yml", usual, dying)
+@contextmanager
+def edited(lab: Lab, name: str, usual: str, wanted: str) -> Iterator[None]:
+    edit(lab, name, usual, wanted)
+    try:
+        yield
+    finally:
+        edit(lab, name, wanted, usual)
 
 
 def edit(lab: Lab, name: str, usual: str, wanted: str) -> None:

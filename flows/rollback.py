@@ -14,7 +14,7 @@ from infra.model.release import (
     RollbackReport,
 )
 from infra.model.request import RollbackRequest
-from infra.model.stack import Check, RenderedStack
+from infra.model.stack import Check, PutBack, RenderedStack
 from infra.rollout.outlook import wanted_stacks
 from infra.rollout.rollback import markdown
 from infra.rollout.watch import watch_of
@@ -56,7 +56,8 @@ def gone_back(
         site=opened.site.name, stack=stack.name, plan=outlook.plan, approval=approval
     )
     try:
-        checks = carry_out(opened, stack, outlook.plan)
+        put_back = carry_out(opened, stack, outlook.plan)
+        checks = gates(opened, stack)
     except LockLost:
         raise
     except Exception as error:
@@ -65,7 +66,10 @@ def gone_back(
         diff = progress.diffs.get(stack.name, "")
         publish(report.model_copy(update={"failure": str(failed), "diff": diff}))
         raise failed from error
-    rollout.finish(opened, stack, None)
+    if put_back is None:
+        rollout.finish(opened, stack)
+    else:
+        report = report.model_copy(update={"diff": put_back.diff, "data_of": put_back.data_of})
     if outlook.policy:
         steps.confirm(opened, outlook.policy)
     report = report.model_copy(update={"checks": checks})
@@ -73,16 +77,23 @@ def gone_back(
     return report
 
 
-def carry_out(opened: OpenSite, stack: RenderedStack, plan: RollbackPlan) -> tuple[Check, ...]:
-    """What is planned, and the gates of a rollout: on the host, from outside, watched."""
+def carry_out(opened: OpenSite, stack: RenderedStack, plan: RollbackPlan) -> PutBack | None:
+    """What is planned; what was put back of a rollout that was cut off."""
+    put_back: PutBack | None = None
     for change in plan.changes:
         if isinstance(change, BringRelease):
             steps.bring(opened, stack, change)
         elif isinstance(change, ReplaceData):
             steps.replace_data(opened, stack, change)
         elif isinstance(change, EndRollout):
-            rollout.put_back(opened, stack)
-    steps.start(opened, stack)
+            put_back = rollout.put_back(opened, stack)
+    if put_back is None:
+        steps.start(opened, stack)
+    return put_back
+
+
+def gates(opened: OpenSite, stack: RenderedStack) -> tuple[Check, ...]:
+    """Those of a rollout: on the host, from outside, watched."""
     here = rollout.gate_on_host(opened, stack)
     outside = rollout.gate_outside(opened, (stack.name,))
     return (*here, *outside, rollout.watch(opened, watch_of(stack)))

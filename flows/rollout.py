@@ -2,13 +2,14 @@
 
 import logging
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from flows.approval import ask, asks
 from flows.definition import site_flow
 from flows.minors import Leg, legs, telling_how_far
 from flows.rehearsal import rehearse
 from infra.errors import GateFailed, LockLost, MeshkeeperError
-from infra.images.platforms import architecture_of
+from infra.images.platforms import Architecture, architecture_of
 from infra.model.admission import Admission
 from infra.model.approval import Approval
 from infra.model.mesh import MeshPlan
@@ -34,7 +35,7 @@ from infra.rollout.outlook import (
     upgrade_of,
     wanted_stacks,
 )
-from infra.rollout.pins import recorded_ids, recorded_sizes
+from infra.rollout.pins import key_of, record_ids, recorded_ids, recorded_sizes
 from infra.rollout.report import markdown
 from infra.rollout.watch import watches
 from tasks import rollout as steps
@@ -133,11 +134,12 @@ def carry_out(
         raise failed from error
     try:
         for stack in progress.touched:
-            steps.finish(opened, stack, planned.stacks[stack.name])
+            steps.finish(opened, stack)
         take_down_retired(opened, planned, progress)
     except MeshkeeperError as error:
         tell_failure(opened, planned, progress, error)
         raise
+    record_ids(opened.settings, opened.site.name, planned.images)
     return complete(opened, stacks, planned, progress)
 
 
@@ -164,11 +166,14 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Rollou
     mesh, upgrade = None, None
     gone: dict[str, tuple[StackPlan, ...]] = {}
     room: list[Admission] = []
+    images: dict[str, str] = {}
     for host in hosts_of(stacks):
         here = {name: stack for name, stack in stacks.items() if stack.host == host}
         seen = steps.observe_stacks(opened, host, query(opened.site, host, here))
-        here_planned = plans(here, *images_of(opened, here, host, seen), seen)
+        wanted = images_of(opened, here, host, seen)
+        here_planned = plans(here, wanted.ids, wanted.pinned, seen)
         planned |= here_planned
+        images |= {key_of(name, wanted.architecture): wanted.ids[name] for name in wanted.ids}
         sizes = recorded_sizes(opened.settings, opened.site.name)
         every = stacks_on(opened.settings, opened.site, host)
         room.append(admit(every, here_planned, seen, sizes))
@@ -178,18 +183,33 @@ def plan_all(opened: OpenSite, stacks: dict[StackName, RenderedStack]) -> Rollou
             mesh = mesh_plan(opened.settings, opened.site, seen)
             upgrade = upgrade_of(opened.settings, opened.site, here, seen)
     require_room(room)
-    return RolloutPlan(stacks=planned, mesh=mesh, upgrade=upgrade, retired=gone, room=tuple(room))
+    return RolloutPlan(
+        stacks=planned,
+        images=images,
+        mesh=mesh,
+        upgrade=upgrade,
+        retired=gone,
+        room=tuple(room),
+    )
+
+
+class Images(NamedTuple):
+    """By name: the ids for a host's processor, and those of when they were last rolled out."""
+
+    ids: dict[str, str]
+    pinned: dict[str, str]
+    architecture: Architecture
 
 
 def images_of(
     opened: OpenSite, here: dict[StackName, RenderedStack], host: str, seen: Observation
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Ids by name of the images, ready on this machine then for the host's processor; and of those
-    that the names meant when they were last rolled out."""
+) -> Images:
+    """They are ready on this machine then."""
     names = tuple(sorted({image for stack in here.values() for image in stack.images}))
     architecture = architecture_of(seen.host.machine.architecture, host)
     ids = steps.have_images(opened, names, architecture)
-    return ids, recorded_ids(opened.settings, opened.site.name, names, architecture)
+    pinned = recorded_ids(opened.settings, opened.site.name, names, architecture)
+    return Images(ids, pinned, architecture)
 
 
 def hosts_of(stacks: dict[StackName, RenderedStack]) -> tuple[str, ...]:

@@ -13,14 +13,15 @@ from infra.mesh.canary import enrol_canary
 from infra.mesh.users import create_missing_users
 from infra.model.anchor import Anchor, Canary
 from infra.model.observation import Observation, ObserveRequest
-from infra.model.stack import Applied, Check, PutBack, RenderedStack, ShipImage, StackPlan, TakeDown
+from infra.model.stack import Applied, Check, PutBack, RenderedStack, StackPlan, TakeDown
 from infra.planning.upgrade import REPOSITORY, newest_patch
 from infra.rollout import apply, compose, files
 from infra.rollout.identity import announce_policy, pin, require_pinned
 from infra.rollout.local_gate import gate_locally, server_key
 from infra.rollout.outlook import front, wanted_stacks, with_needed
 from infra.rollout.outside_gate import gate_from_outside
-from infra.rollout.pins import record_ids, record_sizes, record_unknown_ids, recorded_sizes
+from infra.rollout.pins import record_sizes, record_unknown_ids, recorded_sizes
+from infra.rollout.secret_files import masked
 from infra.rollout.watch import Watch
 from infra.rollout.watch import watch as watch_on_host
 from tasks.definition import retried_step, step
@@ -93,7 +94,7 @@ def start(opened: OpenSite, stack: RenderedStack, plan: StackPlan) -> Applied:
             apply.start(session, stack, plan)
         except StepFailed as error:
             reason = apply.why(session, stack.name, error, stack.secrets.values())
-            raise GateFailed(reason) from error
+            raise GateFailed(reason) from None  # the other's text is not masked
     return _applied(stack, "containers", plan, began)
 
 
@@ -104,7 +105,7 @@ def gate_on_host(opened: OpenSite, stack: RenderedStack) -> tuple[Check, ...]:
             return gate_locally(session, stack)
         except (GateFailed, StepFailed) as error:
             reason = apply.why(session, stack.name, error, stack.secrets.values())
-            raise GateFailed(reason) from error
+            raise GateFailed(reason) from None  # the other's text is not masked
 
 
 @step(name="watch", task_run_name="watch what was started on {wanted.host}")
@@ -128,7 +129,7 @@ def gate_outside(opened: OpenSite, names: tuple[str, ...]) -> tuple[Check, ...]:
         except GateFailed as error:
             hidden = [secret for stack in stacks for secret in stack.secrets.values()]
             reason = apply.why(session, front(opened.site), error, hidden)
-            raise GateFailed(reason, error.hint) from error
+            raise GateFailed(reason, error.hint) from None
 
 
 @retried_step(name="take down", task_run_name="take down {plan.target}")
@@ -145,20 +146,18 @@ def take_down(opened: OpenSite, host: str, plan: StackPlan) -> list[Applied]:
 
 @step(name="put back", task_run_name="put {stack.name} on {stack.host} back")
 def put_back(opened: OpenSite, stack: RenderedStack) -> PutBack:
-    with session_of(opened, stack.host) as session:
-        return apply.put_back(session, stack)
+    try:
+        with session_of(opened, stack.host) as session:
+            return apply.put_back(session, stack)
+    except (GateFailed, StepFailed) as error:
+        told = masked(error.message, stack.secrets.values())
+        raise type(error)(told, error.hint) from None
 
 
 @retried_step(name="finish", task_run_name="commit {stack.name} on {stack.host}")
-def finish(opened: OpenSite, stack: RenderedStack, done: StackPlan | None) -> None:
-    """`done`: the plan that was carried out; its images are what their names mean from now on."""
-    changes = done.changes if done else ()
-    shipped = {c.image: c.image_id for c in changes if isinstance(c, ShipImage)}
+def finish(opened: OpenSite, stack: RenderedStack) -> None:
     with session_of(opened, stack.host) as session:
         files.commit(session, stack)
-        if shipped:
-            kind = apply.processor_of(session)
-            record_ids(opened.settings, opened.site.name, shipped, kind)
 
 
 @retried_step(name="users", task_run_name="create users on {host}")

@@ -20,7 +20,10 @@ lost() {{ echo "{mark} $1 $holder" >&2; exit {status}; }}
 holder=
 [ -e {folder}/changing ] || lost gone
 exec 9<{folder}/changing
-flock -s -w {taking} 9 || lost other
+# What this run itself began over a connection that was cut is waited for.
+flock -s -w {taking} 9 || {{
+    read -r token until boot <{folder}/lock && [ "$token" = {token} ] && flock -s 9
+}} 2>/dev/null || lost other
 {{ read -r token until boot; read -r holder; }} 2>/dev/null <{folder}/lock || lost gone
 [ "$token" = {token} ] || lost other
 read -r this </proc/sys/kernel/random/boot_id

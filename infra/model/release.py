@@ -63,6 +63,9 @@ class EndRollout(Change):
     """Put back what a rollout began that was cut off before its gate."""
 
     kind: Literal["end"] = "end"
+    data_of: ReleaseId | None = Field(
+        description="The data may be those again from before this release, which was not finished."
+    )
 
 
 RollbackChange = Annotated[BringRelease | ReplaceData | EndRollout, Field(discriminator="kind")]
@@ -85,4 +88,7 @@ class RollbackReport(Model):
     approval: Approval | None = Field(default=None, description="None: nobody was asked, by wish.")
     checks: tuple[Check, ...] = ()
     failure: str = Field(default="", description="Why it failed, and what was put back.")
+    data_of: SnapshotId | None = Field(
+        default=None, description="Of a cut-off rollout's end: the data are those again."
+    )
     diff: str = Field(default="", description="What it had otherwise than what serves (unified).")

@@ -136,6 +136,9 @@ class RolloutPlan(Model):
     """All that a rollout would do: what `meshkeeper plan` shows, too."""
 
     stacks: dict[StackName, StackPlan]
+    images: dict[str, str] = Field(
+        default={}, description="Ids by name: what is to serve, whether it has to be sent or not."
+    )
     mesh: MeshPlan | None = Field(default=None, description="None: headscale was not asked for.")
     upgrade: Upgrade | None = Field(default=None, description="Rehearsed before anything is asked.")
     way: tuple[str, ...] = Field(

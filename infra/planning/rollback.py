@@ -104,14 +104,14 @@ def _end_rollout(there: HostReleases, wanted: RollbackRequest) -> EndRollout:
             f"The last rollout of {wanted.stack} was cut off before its gate.",
             f"`meshkeeper rollout` finishes it{served}.",
         )
-    begun = next((r.before for r in reversed(there.releases) if r.id > there.current), None)
+    begun = next((r for r in reversed(there.releases) if r.id > there.current and r.before), None)
     return EndRollout(
         item=f"{wanted.stack}.release",
         summary=f"put back what the rollout began that was cut off: {there.current} serves again",
-        detail=f"If another version has had the data, they are those of {begun.id} again: what came "
-        "later is lost."
+        detail="If another version has had the data, those from before it come back."
         if begun
         else "",
+        data_of=begun.id if begun else None,
         interrupts=f"{wanted.stack} is replaced, as in a rollout.",
     )
 

@@ -61,25 +61,19 @@ def _ships(
             )
 
 
-def with_pins(plan: StackPlan, pinned: Mapping[str, str]) -> StackPlan:
-    """The plan, in which an image says so whose name meant another one (`pinned`) until now.
+def with_pins(plan: StackPlan, ids: Mapping[str, str], pinned: Mapping[str, str]) -> StackPlan:
+    """The plan with a note for each of its stack's images whose name meant another one until now.
 
-    A tag can be moved, by its makers or by somebody else: that is for the approver to see.
+    `ids` and `pinned`: by name, of today and of the last rollout. A tag can be moved, by its makers or
+    by somebody else: that is for the approver to see.
     """
-    changes = tuple(
-        change.model_copy(update={"detail": _moved(pinned[change.image], change.image_id)})
-        if isinstance(change, ShipImage) and change.image_id != pinned[change.image]
-        else change
-        for change in plan.changes
+    notes = tuple(
+        f"{name} is another image than when it was last rolled out: {pinned[name][:_SHORT]} then, "
+        f"{ids[name][:_SHORT]} now"
+        for name in ids
+        if ids[name] != pinned[name]
     )
-    return plan.model_copy(update={"changes": changes})
-
-
-def _moved(pinned: str, image_id: str) -> str:
-    return (
-        f"The name means another image than when it was last rolled out: {pinned[:_SHORT]} before, "
-        f"{image_id[:_SHORT]} now."
-    )
+    return plan.model_copy(update={"notes": (*plan.notes, *notes)})
 
 
 def _writes(wanted: RenderedStack, state: StackState) -> Iterator[WriteFile]:

@@ -17,8 +17,10 @@ from infra.text import excerpt
 
 PACKAGE = "infra.rollout.host_program"
 #: Of that package; each uses only those before it.
-CHANGES = ("places", "disk", "images", "releases", "files", "data", "difference", "change")
-LOOKS = ("places", "disk", "look")
+CHANGES = (
+    "places", "disk", "archive", "images", "releases", "files", "data", "difference", "change",
+)  # fmt: skip
+LOOKS = ("places", "disk", "archive", "look")
 #: Seconds: a snapshot is taken, or a folder of data is replaced.
 PATIENCE = 300
 #: Bytes of the host's answer: a manifest of ten thousand nodes.
@@ -61,7 +63,10 @@ def replace_data(session: Session, stack: RenderedStack, change: ReplaceData) ->
 
 def restore(session: Session, stack: RenderedStack) -> Restored:
     """Files, images and, where they were kept, data as the last release had them that served."""
-    return _told(session, stack, Restored, _change(session, stack, {"step": "restore"}))
+    restored = _told(session, stack, Restored, _change(session, stack, {"step": "restore"}))
+    # A secret may have stood in a template before it was declared as one.
+    diff = masked(restored.diff, stack.secrets.values())
+    return restored.model_copy(update={"diff": diff})
 
 
 def commit(session: Session, stack: RenderedStack) -> None:

@@ -92,7 +92,11 @@ def plans(
     """A plan per stack, in the same order. By name: `image_ids` on the control machine, `pinned`
     when they were last rolled out."""
     return {
-        name: with_pins(plan_stack(stack, image_ids, seen.stacks[name], seen.images), pinned)
+        name: with_pins(
+            plan_stack(stack, image_ids, seen.stacks[name], seen.images),
+            {image: image_ids[image] for image in stack.images},
+            pinned,
+        )
         for name, stack in stacks.items()
     }
 

@@ -21,12 +21,12 @@ def recorded_ids(
 ) -> dict[str, str]:
     """Image id by name, for that processor; UNKNOWN where no rollout has recorded one."""
     recorded: dict[str, str] = _recorded(_ids(settings, site))
-    return {name: recorded.get(_key(name, architecture), UNKNOWN) for name in names}
+    return {name: recorded.get(key_of(name, architecture), UNKNOWN) for name in names}
 
 
-def record_ids(settings: Settings, site: str, ids: Mapping[str, str], architecture: str) -> None:
-    """Once they serve. Older versions stay in the record, since a rollout may go back to them."""
-    _record(_ids(settings, site), {_key(name, architecture): ids[name] for name in ids})
+def record_ids(settings: Settings, site: str, ids: Mapping[str, str]) -> None:
+    """Once they serve: ids by `key_of`. Older versions stay, since a rollout may go back to them."""
+    _record(_ids(settings, site), ids)
 
 
 def record_unknown_ids(
@@ -34,11 +34,11 @@ def record_unknown_ids(
 ) -> None:
     """Those of names that no rollout has recorded: with others they would be an unseen change."""
     known = recorded_ids(settings, site, ids, architecture)
-    unknown = {name: ids[name] for name in ids if known[name] == UNKNOWN}
-    record_ids(settings, site, unknown, architecture)
+    unknown = {key_of(name, architecture): ids[name] for name in ids if known[name] == UNKNOWN}
+    record_ids(settings, site, unknown)
 
 
-def _key(name: str, architecture: str) -> str:
+def key_of(name: str, architecture: str) -> str:
     """As in the engine, the bare name is our own processor's image."""
     return name if architecture == own() else f"{name} for {architecture}"
 

@@ -28,7 +28,7 @@ table {table} {{
   set held {{ type inet_service; flags timeout; elements = {{ {elements} }}; }}
   chain incoming {{
     type filter hook prerouting priority raw;
-    tcp flags & (syn | ack) == syn tcp dport @held drop
+    fib daddr type local tcp flags & (syn | ack) == syn tcp dport @held drop
   }}
 }}
 END

@@ -3,7 +3,14 @@
 from infra.access.session import Session
 from infra.errors import StepFailed
 from infra.mesh.users import nodes, users
-from infra.model.release import BringRelease, ReplaceData, RollbackOutlook, RollbackReport
+from infra.model.release import (
+    BringRelease,
+    EndRollout,
+    ReleaseId,
+    ReplaceData,
+    RollbackOutlook,
+    RollbackReport,
+)
 from infra.model.request import RollbackRequest
 from infra.model.stack import RenderedStack
 from infra.planning.rollback import lost, plan_rollback
@@ -11,6 +18,8 @@ from infra.planning.room import require_room
 from infra.rollout import files
 from infra.rollout.report import approved, quoted
 
+#: The stack of whose data is known who would be missing.
+MESH = "headscale"
 #: Where a release of headscale holds the policy.
 POLICY = "config/policy.hujson"
 AFTERWARDS = (
@@ -28,8 +37,8 @@ def outlook(session: Session, stack: RenderedStack, wanted: RollbackRequest) -> 
     notes = [
         line
         for c in plan.changes
-        if isinstance(c, ReplaceData)
-        for line in _lost(session, stack, c)
+        if isinstance(c, ReplaceData | EndRollout) and c.data_of
+        for line in _lost(session, stack, c.data_of)
     ]
     return RollbackOutlook(
         plan=plan.model_copy(update={"notes": (*notes, AFTERWARDS)}),
@@ -37,8 +46,10 @@ def outlook(session: Session, stack: RenderedStack, wanted: RollbackRequest) -> 
     )
 
 
-def _lost(session: Session, stack: RenderedStack, change: ReplaceData) -> tuple[str, ...]:
-    kept = files.manifest(session, stack, change.data_of)
+def _lost(session: Session, stack: RenderedStack, data_of: ReleaseId) -> tuple[str, ...]:
+    if stack.name != MESH:
+        return ("What was written to its data since that snapshot would be lost.",)
+    kept = files.manifest(session, stack, data_of)
     try:
         present = [user.name for user in users(session)], nodes(session)
     except StepFailed:
@@ -58,6 +69,7 @@ def markdown(report: RollbackReport) -> str:
         quoted(report.failure),
         quoted(report.diff),
         quoted(report.plan.describe()),
+        f"The data are those of {report.data_of} again." if report.data_of else "",
         approved(report.approval),
         "\n".join(rows),
     ]

@@ -2,6 +2,7 @@
 
 import fcntl
 import hmac
+import json
 import secrets
 from collections.abc import Iterable
 
@@ -11,6 +12,9 @@ from infra.model.request import StackName
 from infra.model.site import Site
 from infra.model.stack import RenderedSecret
 from infra.settings import Settings, read_secret
+
+#: Characters of a secret's line that are hidden where the whole is not told: fewer may be any word.
+SHORTEST = 6
 
 
 def secrets_of(settings: Settings, site: Site, stack: StackName) -> dict[str, RenderedSecret]:
@@ -28,10 +32,20 @@ def secrets_of(settings: Settings, site: Site, stack: StackName) -> dict[str, Re
 
 
 def masked(text: str, hidden: Iterable[RenderedSecret]) -> str:
-    """`text` of a service that may have told what it was given."""
+    """`text` of a service that may have told what it was given, whole or in part."""
     for secret in hidden:
-        text = text.replace(secret.content, "***")
+        for said in _forms(secret.content):
+            text = text.replace(said, "***")
     return text
+
+
+def _forms(value: str) -> list[str]:
+    """The whole, as it is and quoted, and each line of it; the longest first."""
+    lines = [line.strip() for line in value.splitlines()]
+    stripped = value.strip()
+    forms = {value, stripped, repr(stripped)[1:-1], json.dumps(stripped)[1:-1]}
+    forms |= {line for line in lines if len(line) >= SHORTEST}
+    return sorted(filter(None, forms), key=len, reverse=True)
 
 
 def _key(settings: Settings, site: Site) -> bytes:

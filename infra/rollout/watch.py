@@ -56,7 +56,8 @@ def watches(stacks: Mapping[str, RenderedStack], plans: Mapping[str, StackPlan])
 
 def watch_of(stack: RenderedStack) -> Watch:
     """All of one stack, as after a start."""
-    return Watch(stack.host, tuple(stack.containers), stack.gate.watch_seconds)
+    hidden = tuple(stack.secrets.values())
+    return Watch(stack.host, tuple(stack.containers), stack.gate.watch_seconds, hidden)
 
 
 def _seconds(stack: RenderedStack, plan: StackPlan) -> float:

@@ -93,12 +93,16 @@ def test_what_came_meanwhile_is_shown_and_asked_about_anew(
 def test_a_cut_off_rollout_is_put_back_and_then_asked_and_watched(
     done: list[str], site_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = RollbackPlan(target="vps.headscale", changes=(EndRollout(item="x", summary="end it"),))
+    plan = RollbackPlan(
+        target="vps.headscale", changes=(EndRollout(item="x", summary="end it", data_of=None),)
+    )
     monkeypatch.setattr(rollback.steps, "look", lambda *_: outlook(plan))
-    rollback.rollback(RollbackRequest(site=site_name, release=RELEASE, approve="any"))
-    assert done == [
-        "announce", "put_back", "start", "gate_on_host", "gate_outside", "watch", "finish", "confirm",
-    ]  # fmt: skip
+    back = PutBack(data_of=RELEASE, diff="-a")
+    monkeypatch.setattr(rollback.rollout, "put_back", lambda *_: done.append("put_back") or back)
+    report = rollback.rollback(RollbackRequest(site=site_name, release=RELEASE, approve="any"))
+    # No finish: the release that serves is one, and what was replaced stays beside for once.
+    assert done == ["announce", "put_back", "gate_on_host", "gate_outside", "watch", "confirm"]
+    assert (report.diff, report.data_of) == ("-a", RELEASE)
 
 
 def test_a_release_is_brought_as_a_rollout_would(done: list[str], site_name: str) -> None:

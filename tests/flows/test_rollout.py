@@ -23,6 +23,7 @@ from infra.rollout.report import markdown
 from tasks.site import OpenSite
 from tests.unit.test_admission import seen
 
+OPENED: Any = SimpleNamespace(settings=None, site=SimpleNamespace(name="cronova.dev"))
 HEADSCALE, CADDY = (SimpleNamespace(name=name) for name in ("headscale", "caddy"))
 
 
@@ -142,12 +143,13 @@ def test_what_the_site_no_longer_names_goes_when_all_gates_have_passed(
     )
     monkeypatch.setattr(rollout, "steps", fake)
     monkeypatch.setattr(rollout, "complete", lambda *given: given[-1])
+    monkeypatch.setattr(rollout, "record_ids", lambda *_: None)
     stacks: Any = {"caddy": CADDY}
     plan = RolloutPlan(
         stacks={"caddy": StackPlan(target="vps.caddy")},
         retired={"vps": tuple(plan_retired("vps", ["caddy"], ["status"]))},
     )
-    report: Any = rollout.carry_out(SimpleNamespace(), stacks, plan, None)  # type: ignore[arg-type]
+    report: Any = rollout.carry_out(OPENED, stacks, plan, None)  # type: ignore[arg-type]
     assert done == ["gate", "gate outside", "take down"]
     assert report.applied == [seconds]
 

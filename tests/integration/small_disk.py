@@ -21,8 +21,14 @@ PLACES = (
     "/home/linuxuser/docker",
     "/home/linuxuser/backups",
 )
+#: The engine leaves containers running when it ends, in the places that they had.
+STOP = """running=$(docker ps --quiet)
+docker stop --time 5 $running
+systemctl stop docker.socket docker.service"""
+START = """systemctl start docker.service
+docker start $running"""
 MOVE_THERE = f"""set -e
-systemctl stop docker.socket docker.service
+{STOP}
 mkdir -p {DISK}
 mount -t tmpfs -o size={SIZE} small {DISK}
 for place in {" ".join(PLACES)}; do
@@ -30,16 +36,16 @@ for place in {" ".join(PLACES)}; do
     cp -a $place/. {DISK}$place/
     mount --bind {DISK}$place $place
 done
-systemctl start docker.service"""
+{START}"""
 MOVE_BACK = f"""set -e
-systemctl stop docker.socket docker.service
+{STOP}
 for place in {" ".join(PLACES)}; do
     umount $place
     find $place -mindepth 1 -delete
     cp -a {DISK}$place/. $place/
 done
 umount {DISK}
-systemctl start docker.service"""
+{START}"""
 #: Its limit goes down to what is used, so that nothing has to be written; more may be by then.
 FILL = f"""for _ in 1 2 3 4 5 6 7 8 9 10; do
     used=$(df --output=used -k {DISK} | tail -n 1)

@@ -43,7 +43,8 @@ def without_guests(mesh: Lab) -> Iterator[None]:
 
 def change(address: str) -> Any:
     def edit(values: dict[str, Any]) -> None:
-        values["stacks"]["headscale"]["nameservers"] = [address]
+        # Beside the lab's: clients find their server by what this says.
+        values["stacks"]["headscale"]["nameservers"].append(address)
 
     return edit
 

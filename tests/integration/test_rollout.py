@@ -114,7 +114,7 @@ def test_a_red_gate_from_outside_shows_what_caddy_said_last(
 
 def test_a_rollout_cut_off_before_the_start_is_noticed_by_the_next(mesh: Lab) -> None:
     def edit(values: dict[str, Any]) -> None:
-        headscale_settings(values)["nameservers"] = ["192.0.2.1"]
+        headscale_settings(values)["nameservers"].append("192.0.2.1")
 
     with site_changed(mesh, edit):
         write_and_die(mesh)

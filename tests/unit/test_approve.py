@@ -29,7 +29,10 @@ START = StartStack(
 PLAN = RolloutPlan(stacks={"caddy": StackPlan(target="vps.caddy", changes=(START,))})
 #: Makes its standard input the terminal whose Ctrl-C it gets, and asks.
 ASK = (
-    "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from deployments.cli.approve import ask;"
+    "import fcntl, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    # Who runs the tests in the background may have it ignored.
+    "signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from deployments.cli.approve import ask;"
     "print(ask(sys.argv[1], 'abc').model_dump_json())"
 )
 

@@ -226,3 +226,18 @@ def lost(token: str) -> str:
     error = lock_check.refused("vps", "x", done.returncode, done.stderr)
     assert error is not None, done
     return error.message.partition("lock: ")[2].removesuffix(".")
+
+
+def test_what_the_run_itself_began_is_waited_for_and_not_taken_for_another_runs(
+    session: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection was cut, and the program is still at work on the host."""
+    monkeypatch.setattr(lock_check, "_TAKING", 0)
+    mine = claim()
+    lock.take(session, mine)
+    at_work = subprocess.Popen(["flock", folder / "changing", "sleep", "1"])
+    time.sleep(0.3)
+    assert lost("0" * 32).startswith("it is now")
+    assert at_work.poll() is None
+    assert run(mine.token).returncode == 0
+    assert at_work.wait(0) == 0

@@ -1,7 +1,9 @@
 """Releases on the host: what goes back together, and what is left of a run that was killed."""
 
+import gzip
 import os
 import stat
+import tarfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -278,6 +280,37 @@ def test_going_back_from_a_server_that_died_keeps_its_data_as_they_lie(host: Hos
     assert put_back(host) == (True, None)
     assert (host.file, host.database) == ("two", "present")
     assert (host.data / f"{DATABASE}-wal").read_text() == "its newest row"
+
+
+def test_the_present_outlives_a_rollback_that_was_killed_after_its_start(host: Host) -> None:
+    """Also with the same image: what serves then are not the data of the release that served."""
+    host.roll_out("one", "sha256:a")
+    host.roll_out("two", "sha256:b")
+    first, second = (release.name for release in host.releases)
+    host.images["headscale:0"] = "sha256:a"
+    host.write_data("present")
+    host.ask("prepare", release=first, snapshot=True)
+    host.ask("exchange", data_of=second)
+    host.running = "sha256:a"  # killed after that
+    host.ask("prepare", "three", snapshot=True)
+    host.running = "sha256:b"
+    assert put_back(host)[0]
+    assert (host.file, host.database) == ("two", "present")
+
+
+def test_a_snapshot_that_is_small_only_while_compressed_is_no_snapshot(host: Host) -> None:
+    host.roll_out("one", "sha256:a")
+    written = host.write_snapshot
+
+    def compressed(path: Path, name: str) -> None:
+        written(path, name)
+        path.write_bytes(gzip.compress(path.read_bytes()))
+
+    host.write_snapshot = compressed  # type: ignore[method-assign, assignment]
+    host.images["headscale:1"] = "sha256:b"
+    with pytest.raises(tarfile.ReadError):
+        host.ask("prepare", "two", snapshot=True)
+    assert host.file == "one"
 
 
 def test_what_a_container_put_beside_its_data_leads_root_nowhere(

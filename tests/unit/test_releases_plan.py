@@ -120,7 +120,7 @@ def test_from_a_cut_off_rollout_there_is_one_way_back_and_it_says_what_may_be_lo
         planned(CUT_OFF, asked(SECOND))
     assert f"meshkeeper rollback --to {FIRST}" in refused.value.hint
     (change,) = plan_rollback(STACKS["headscale"], CUT_OFF, asked(FIRST)).changes
-    assert (change.kind, SNAPSHOT in change.detail) == ("end", True)
+    assert (change.kind, change.data_of) == ("end", SECOND)
 
 
 def test_an_unknown_release_is_refused_with_those_that_there_are() -> None:

@@ -101,3 +101,27 @@ def test_a_diff_without_end_and_with_what_a_terminal_acts_on_is_made_fit() -> No
     lie = {"back": True, "data_of": None, "diff": "+\x1b[2J\n" * 100_000}
     told = files.restore(Liar(lie), stack())  # type: ignore[arg-type]
     assert told.diff.splitlines() == ["+?[2J"] * files.DIFF_LINES + ["…"]
+
+
+def test_one_that_was_made_and_not_begun_is_none_to_go_back_to(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rollout was killed before it changed anything, and the next discards it."""
+    host.roll_out("one", "sha256:a")
+    replace = host_program.replace
+
+    def killed_at_the_mark(path: Path, *words: Any) -> None:
+        if path.name == host_program.PENDING:
+            raise KeyboardInterrupt
+        replace(path, *words)
+
+    with monkeypatch.context() as killing:
+        killing.setattr(host_program, "replace", killed_at_the_mark)
+        with pytest.raises(KeyboardInterrupt):
+            host.ask("prepare", "two")
+    assert len(host.releases) == 2
+    looked = on_a_host(files.LOOKS)
+    monkeypatch.setattr(looked, "HOME", host_program.HOME)
+    request = {"stack": "headscale", "directory": str(host.stack), "server": ""}
+    told = looked.releases(request)
+    assert [release["id"] for release in told["releases"]] == [told["current"]]

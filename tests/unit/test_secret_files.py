@@ -1,19 +1,23 @@
 """Secrets of a stack: named by its declaration, referred to in the site file, a file on the host."""
 
 import hashlib
+import json
 import stat
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from infra.errors import BadInput, GateFailed, StepFailed
 from infra.model.observation import StackState
-from infra.model.stack import RenderedStack, RolloutPlan, StackPlan
+from infra.model.stack import RenderedSecret, RenderedStack, RolloutPlan, StackPlan
 from infra.planning.stack import plan_stack
 from infra.rollout import apply, files
 from infra.rollout.outlook import wanted_stacks
+from infra.rollout.secret_files import masked
+from infra.rollout.watch import watch_of
 from infra.settings import Settings
 from tests.unit.releasing import Host, host_program, new_host, on_a_host
 from tests.unit.test_declaration import Folder
@@ -231,3 +235,17 @@ def test_the_list_of_releases_has_no_hash_of_it(host: Host) -> None:
     asked = {"stack": "headscale", "directory": str(host.stack), "server": None}
     (release,) = looks.releases(asked)["releases"]
     assert list(release["files"]) == ["compose.yml"]
+
+
+def test_a_value_is_hidden_also_in_part_quoted_or_without_its_last_newline() -> None:
+    pem = "-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END KEY-----\n"
+    secret = RenderedSecret(value=SecretStr(pem), mark="x")
+    for said in (pem, pem.strip(), repr(pem), json.dumps({"key": pem}), "bad line kqhkiG9w0BAQEF!"):
+        told = masked(f"it says {said}", [secret])
+        assert "MIIEv" not in told
+        assert "kqhkiG" not in told
+
+
+def test_what_is_watched_after_a_rollback_hides_them_too(folder: Folder) -> None:
+    hello = wanted(folder)["hello"]
+    assert watch_of(hello).secrets == tuple(hello.secrets.values())

@@ -94,8 +94,9 @@ def test_a_name_that_means_another_image_than_before_is_told_to_the_approver() -
     wanted = STACKS["caddy"]
     (caddy,) = wanted.images
     nothing = StackState(project="caddy", files={}, containers={})
-    plan = plan_stack(wanted, {caddy: "sha256:now"}, nothing, {})
-    assert "another image than when" not in with_pins(plan, {caddy: "sha256:now"}).describe()
-    told = with_pins(plan, {caddy: "sha256:before"})
-    assert "it was last rolled out: sha256:before before, sha256:now now." in told.describe()
+    ids = {caddy: "sha256:now"}
+    plan = plan_stack(wanted, ids, nothing, {})
+    assert with_pins(plan, ids, ids) == plan
+    told = with_pins(plan, ids, {caddy: "sha256:before"})
+    assert "it was last rolled out: sha256:before then, sha256:now now" in told.describe()
     assert told.digest != plan.digest

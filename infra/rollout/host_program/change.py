@@ -66,10 +66,11 @@ def prepare(request: Request) -> None:
         adopt(request)
     old = unfinished(request)
     new = made(request, wanted_files(request), wanted_images(request), keep_data)
-    there = files_of([*filter(None, [serving(request)]), *old])
-    remove(old)
     replace(pending(request), b"", 0o644)
-    put_files(request, contents(new), instead_of=there)
+    put_files(
+        request, contents(new), instead_of=files_of([*filter(None, [serving(request)]), *old])
+    )
+    remove(old)
     if request["release"]:
         put_images(about(new)["images"])
 
@@ -93,7 +94,7 @@ def restore(request: Request) -> dict[str, Any]:
         return {"back": before is not None or lies_there, "data_of": None, "diff": ""}
     served, failed = contents(before) if before else {}, contents(left[-1])
     data_of = restore_data(request, left[-1]) if has_changed_data(request, left[-1]) else None
-    put_files(request, served, instead_of=failed)
+    put_files(request, served, instead_of=files_of(left))
     put_images(about(before)["images"] if before else {})
     diff = difference(served, failed) if before else ""
     return {"back": before is not None, "data_of": data_of, "diff": diff}
@@ -125,9 +126,10 @@ def main(request: Request) -> None:
     }
     HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
     home(request).mkdir(exist_ok=True, mode=0o700)
-    # One whose connection was cut may still be at work here, or what the run began before.
+    # What the run began over a connection that was cut may still be at work: its end is waited for,
+    # in this order, since whoever waits for `.lock` lets nobody wait for them.
+    with suppress(OSError):  # nobody holds the host's lock: it is not open
+        fcntl.flock(CHANGING, fcntl.LOCK_EX)
     with (HOME / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with suppress(OSError):  # nobody holds the host's lock: it is not open
-            fcntl.flock(CHANGING, fcntl.LOCK_EX)
         json.dump(steps[request["step"]](request), sys.stdout)

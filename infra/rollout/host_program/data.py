@@ -12,6 +12,7 @@ import tarfile
 from pathlib import Path
 from typing import IO
 
+from infra.rollout.host_program.archive import manifest_text, member, sizes
 from infra.rollout.host_program.disk import free, replace, size, sync
 from infra.rollout.host_program.images import docker
 from infra.rollout.host_program.places import (
@@ -30,17 +31,31 @@ from infra.rollout.host_program.releases import about, serving, unfinished
 def keep_data(request: Request, draft: Path) -> None:
     """The data before the first change that may touch them, by the sidecar's own program."""
     left = unfinished(request)
-    inherited = left[-1] / BEFORE if left and pending(request).exists() else None
-    if not served_by(request, serving(request)) and inherited and inherited.exists():
-        os.link(inherited, draft / BEFORE)  # what lies there may be half a migration
+    begun = left[-1] if left and pending(request).exists() else None
+    if begun and keeps_data(begun) and has_changed_data(request, begun):
+        inherit(begun, draft)  # what lies there may be half a migration, or another release's
     elif may_change_data(request, draft) and (data(request) / request["database"]).exists():
         try:
             take_snapshot(request, draft / BEFORE)
         except SystemExit:
             # A server that does not run is what one goes back for; of a new version it stops all.
-            if not request["release"]:
+            if not request["release"] or served_by(request, serving(request)):
                 raise
             keep_as_they_lie(request, draft)
+
+
+def keeps_data(release: Path) -> bool:
+    return (release / BEFORE).exists() or (release / AS_IT_LAY).exists()
+
+
+def inherit(begun: Path, draft: Path) -> None:
+    """The data from before a release that did not come to its gate, for the one in its place."""
+    if (begun / BEFORE).exists():
+        os.link(begun / BEFORE, draft / BEFORE)
+    if (begun / AS_IT_LAY).exists():
+        copy_files(begun / AS_IT_LAY, draft / AS_IT_LAY)
+    if (begun / EXCHANGING).exists():
+        replace(draft / EXCHANGING, b"", 0o600)
 
 
 def may_change_data(request: Request, draft: Path) -> bool:
@@ -86,6 +101,7 @@ def take_snapshot(request: Request, target: Path) -> None:
 def keep_as_they_lie(request: Request, draft: Path) -> None:
     """The whole folder of a stack that is stopped for it: without a manifest, and nothing is lost."""
     (draft / BEFORE).unlink(missing_ok=True)
+    require_room(request, size(data(request)))
     stop(request)
     copy_files(data(request), draft / AS_IT_LAY)
 
@@ -96,9 +112,12 @@ def has_changed_data(request: Request, release: Path) -> bool:
 
 
 def require_whole(request: Request, archive: Path) -> None:
-    """Each file of the data as the manifest has it."""
-    with tarfile.open(archive) as tar:
-        told = json.load(member(tar, "manifest.json"))["files"]
+    """The manifest comes first, with what is asked of it later; each file of the data is as it says."""
+    manifest = json.loads(manifest_text(archive))
+    if not all(isinstance(manifest.get(word), str) for word in ("id", "image")):
+        sys.exit("the snapshot's manifest lacks its id or image: nothing was touched")
+    with tarfile.open(archive, "r:") as tar:
+        told = manifest["files"]
         for name in held(request):
             if digest(member(tar, name)) != told[name]["sha256"]:
                 sys.exit(f"the snapshot's {name} is not as its manifest says: nothing was touched")
@@ -116,13 +135,6 @@ def digest(stream: IO[bytes]) -> str:
     return found.hexdigest()
 
 
-def member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
-    stream = tar.extractfile(name)
-    if stream is None:
-        sys.exit(f"{name} in the snapshot is no file")
-    return stream
-
-
 def restore_data(request: Request, release: Path) -> str | None:
     """The data from before a release, if it may have touched them; the id of their snapshot."""
     archive, folder = release / BEFORE, release / AS_IT_LAY
@@ -138,8 +150,7 @@ def restore_data(request: Request, release: Path) -> str | None:
     (release / EXCHANGING).unlink()
     if folder.exists():
         return None
-    with tarfile.open(archive) as tar:
-        return str(json.load(member(tar, "manifest.json"))["id"])
+    return str(json.loads(manifest_text(archive))["id"])
 
 
 def mend_data(request: Request) -> None:
@@ -156,10 +167,10 @@ def exchange_data(request: Request, archive: Path) -> None:
     """Replace the whole folder: an old WAL would poison the database. The other stays beside it."""
     folder = data(request)
     there = folder if folder.exists() else beside_data(request, "failed")
-    require_room(request, size(there) + archive.stat().st_size)
+    require_room(request, size(there) + sum(sizes(archive).values()))
     stop(request)  # before its files are copied: it could put a link in their place
     new = copy_files(there, beside_data(request, "new"), without=Path(request["database"]).name)
-    with tarfile.open(archive) as tar:
+    with tarfile.open(archive, "r:") as tar:
         for name in held(request):
             replace(new / name, member(tar, name), 0o600)
     put_in_place(request, new)
@@ -167,6 +178,7 @@ def exchange_data(request: Request, archive: Path) -> None:
 
 def require_room(request: Request, needed: int) -> None:
     """Before anything is stopped: a full disk takes no server away. `needed`: bytes."""
+    shutil.rmtree(beside_data(request, "new"), ignore_errors=True)  # of one that was killed
     there = free(Path(request["directory"]))
     if needed > there:
         sys.exit(f"no room for the data: {needed} bytes are needed, and {there} are left")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 
+from infra.rollout.host_program.archive import manifest_text
 from infra.rollout.host_program.disk import free, size
 from infra.rollout.host_program.places import (
     ABOUT,
@@ -26,17 +26,22 @@ from infra.rollout.host_program.places import (
 
 #: The newest that are told; a rollout keeps six.
 MOST = 64
-#: Bytes of a manifest; the archives were made by a container.
-LONGEST = 8 * 1024 * 1024
 
 
 def releases(request: Request) -> dict[str, Any]:
     current = home(request) / CURRENT
-    found = sorted(home(request).glob("*Z"))
+    serves = str(current.readlink()) if current.is_symlink() else None
+    unfinished = pending(request).exists()
+    found = [
+        path
+        for path in sorted(home(request).glob("*Z"))
+        # A newer one that nothing was changed for yet is no release: the next rollout discards it.
+        if ID.fullmatch(path.name) and (unfinished or path.name <= (serves or ""))
+    ]
     return {
-        "current": str(current.readlink()) if current.is_symlink() else None,
-        "unfinished": pending(request).exists(),
-        "releases": [release(path) for path in found if ID.fullmatch(path.name)][-MOST:],
+        "current": serves,
+        "unfinished": unfinished,
+        "releases": [release(path) for path in found[-MOST:]],
         "free": min(free(Path(place)) for place in (HOME, "/var/lib/docker", request["directory"])),
         "data_size": size(data(request)) if request["server"] else 0,
     }
@@ -69,15 +74,6 @@ def before(archive: Path) -> dict[str, str] | None:
 def manifest(request: Request) -> Any:
     """Of the data from before the release `data_of`."""
     return json.loads(manifest_text(home(request) / request["data_of"] / BEFORE))
-
-
-def manifest_text(archive: Path) -> bytes:
-    with tarfile.open(archive) as tar:
-        first = tar.next()
-        stream = tar.extractfile(first) if first and first.name == "manifest.json" else None
-        if stream is None:
-            sys.exit(f"{archive} does not begin with its manifest")
-        return stream.read(LONGEST)
 
 
 def main(request: Request) -> None:

@@ -13,7 +13,7 @@ from deployments.lab.machine import Machine
 from infra.errors import CouldNotRun
 
 #: Seconds after which a witness ends by itself, and which it has for its last look.
-LONGEST, LAST_LOOK = 900, 30
+LONGEST, LAST_LOOK = 1800, 30
 #: Seconds in which a client finds its server again: tailscaled waits for up to 45 between two tries.
 RECONNECT = 120
 #: The sign to stop; a witness takes it away when it has.

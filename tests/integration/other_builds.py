@@ -6,11 +6,12 @@ Nobody rehearses them: a rehearsal would refuse a bad one, or take its time for 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
-import yaml
 
 from deployments.lab.boot import Lab
+from deployments.lab.site import edited
 from flows import rollout
 from infra.images.cache import cached, file_name
 from infra.images.catalog import CATALOG
@@ -27,7 +28,6 @@ Offer = Callable[..., None]
 @contextmanager
 def other_builds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Offer]:
     """The site wants the one that was offered last; at the end its own again. Of them nothing is left."""
-    before = lab.plan.site_file.read_text()
     official = CATALOG[f"headscale/headscale:{lab.site.stacks.headscale.version}"]
     monkeypatch.setattr(rollout, "upgrade_of", lambda *_: None)
 
@@ -45,16 +45,17 @@ def other_builds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Offer]:
             CATALOG, NAME, replace(official, name=NAME, recipe=other, official=False)
         )
 
-    values = yaml.safe_load(before)
-    values["stacks"]["headscale"]["version"] = VERSION
-    lab.plan.site_file.write_text(yaml.safe_dump(values))
     try:
-        yield offer
+        with edited(lab.plan.site_file, _want_it):
+            yield offer
     finally:
-        lab.plan.site_file.write_text(before)
         ended = roll_out_here(lab.plan.site_file, patch=monkeypatch.setattr)
         _forget()
     assert ended.plan, ended
+
+
+def _want_it(values: dict[str, Any]) -> None:
+    values["stacks"]["headscale"]["version"] = VERSION
 
 
 def _forget() -> None:

@@ -1,5 +1,6 @@
 """A rollout that waits in a real control plane, though its host is dead: only the host is not real."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,5 +62,11 @@ def asking_in(url: str) -> Iterator[Api]:
 
 
 def _set_entrypoint(url: str, deployment_id: str, entrypoint: str) -> None:
+    """Again where the server says that its database is busy."""
     address = f"{url}/api/deployments/{deployment_id}"
-    httpx.patch(address, json={"entrypoint": entrypoint}, trust_env=False).raise_for_status()
+    for _ in range(30):
+        answer = httpx.patch(address, json={"entrypoint": entrypoint}, trust_env=False)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        time.sleep(1)
+    answer.raise_for_status()

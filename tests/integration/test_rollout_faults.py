@@ -17,6 +17,7 @@ from deployments.lab.command import ask_meshkeeper, meshkeeper
 from deployments.lab.join import is_joined
 from deployments.lab.witnesses import device, requests
 from infra.images import ship
+from infra.model.stack import RolloutReport
 from infra.rollout import apply
 from tests.integration.dying import Steps, just_before, roll_out_here, rollout
 from tests.integration.hosts import within
@@ -120,6 +121,7 @@ def test_a_connection_cut_in_the_middle_of_a_transfer_leaves_nothing_behind(
         assert mesh.vps.run("docker", "image", "inspect", NAME).status != 0
         assert "docker-import" not in mesh.vps.check("ls", "/var/lib/docker/tmp")
         report = roll_out_here(mesh.plan.site_file, patch=monkeypatch.setattr)
+        assert isinstance(report, RolloutReport), report
         assert "headscale.ship" in kinds(report.model_dump())
         assert data_on_host(mesh) == data
     assert asked.failed == {}

@@ -48,7 +48,7 @@ umount {DISK}
 {START}"""
 #: Its limit goes down to what is used, so that nothing has to be written; more may be by then.
 FILL = f"""for _ in 1 2 3 4 5 6 7 8 9 10; do
-    used=$(df --output=used -k {DISK} | tail -n 1)
+    used=$(df --output=used -k {DISK} | tail -n 1 | tr -d ' ')
     mount -o remount,size=${{used}}k {DISK} && exit
 done
 exit 1"""

@@ -37,6 +37,7 @@ def kept(way_in: WayIn, claim: Claim) -> Iterator[None]:
 
 def _keep(way_in: WayIn, claim: Claim, over: threading.Event) -> None:
     """One connection, and another when that breaks; one more try at the end, which releases."""
+    ending = False
     while True:
         try:
             with way_in() as session:
@@ -44,8 +45,9 @@ def _keep(way_in: WayIn, claim: Claim, over: threading.Event) -> None:
                 release(session, claim.token)
             return
         except (CouldNotRun, Failed) as error:
-            if over.is_set():
+            if ending:
                 return  # the lease ends by itself
+            ending = over.is_set()
             log.warning("The lock was not renewed, and is tried again: %s", error)
             over.wait(claim.lease / 12)
 

@@ -28,16 +28,20 @@ class Ways:
     def __init__(self) -> None:
         self.shut = False
         self.opened = 0
+        #: The connections up to this number are broken.
+        self.cut = 0
 
     @contextmanager
     def way_in(self) -> Iterator[Any]:
         self._refuse()
         self.opened += 1
-        session = LocalSession()
+        number, session = self.opened, LocalSession()
         asked = session.check
 
         def check(*words: Any, **options: Any) -> bytes:
             self._refuse()
+            if number <= self.cut:
+                raise Unreachable("cut", "")
             return asked(*words, **options)
 
         session.check = check  # type: ignore[method-assign]
@@ -98,6 +102,14 @@ def test_without_any_connection_it_is_lost_after_a_lease_and_stays_lost(
         ways.shut = False
         time.sleep(1)
         assert lock.shown(here()).token is None
+
+
+def test_a_connection_that_was_cut_before_the_end_leaves_no_lock(ways: Ways, claim: Any) -> None:
+    """As when all of a run's connections break: it ends, and the next need not wait for a lease."""
+    with kept(ways.way_in, claim):
+        time.sleep(0.5)
+        ways.cut = ways.opened
+    assert lock.shown(here()).token is None
 
 
 def test_the_next_holders_lock_is_left_alone(ways: Ways, claim: Any) -> None:

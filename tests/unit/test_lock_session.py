@@ -27,7 +27,10 @@ class Shell(Sshd):
         return OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: Channel, command: bytes) -> bool:
-        threading.Thread(target=serve, args=(channel, command.decode()), daemon=True).start()
+        # A moment later: its end must not come before the answer that this is.
+        begin = threading.Timer(0.1, serve, args=(channel, command.decode()))
+        begin.daemon = True
+        begin.start()
         return True
 
 

@@ -1,7 +1,7 @@
 """How every flow of meshkeeper is declared: its run's name, when it is due, and how it ends.
 
 An error that meshkeeper raised on purpose becomes a state with one readable sentence, named
-after what it means: `BadInput`, `CouldNotRun`, `Failed`.
+after what it means: `BadInput`, `NotApproved`, `CouldNotRun`, `Failed`.
 """
 
 import logging
@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 from prefect import Flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from prefect.states import Cancelled, Completed
 from prefect.states import Failed as FailedState
 
 from flows.due import NOT_DUE, made_superfluous_by
-from infra.errors import BadInput, CouldNotRun, MeshkeeperError
+from infra.errors import BadInput, CouldNotRun, MeshkeeperError, NotApproved
 
 Request = TypeVar("Request")
 log = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ def site_flow(
 
 def ended_by(error: MeshkeeperError) -> State[Any]:
     """The final state that tells `error` to a reader of the UI."""
+    if isinstance(error, NotApproved):
+        return Cancelled(name="NotApproved", message=str(error))
     name = "Failed"
     if isinstance(error, BadInput):
         name = "BadInput"

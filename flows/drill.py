@@ -61,10 +61,11 @@ def _drilled(opened: OpenSite, wanted: str, place: Place) -> Findings:
     except Exception as error:  # noqa: BLE001 - whatever broke says nothing of the backup
         return Findings(problem=why_unknown(error))
     took = time.monotonic() - began
-    return _proved(case_of(opened, restored, place.world_id), {RESTORE: took})
+    return proved(case_of(opened, restored, place.world_id), {RESTORE: took})
 
 
-def _proved(case: Case, phases: dict[str, float]) -> Findings:
+def proved(case: Case, phases: dict[str, float]) -> Findings:
+    """All evidence of a restored snapshot; `phases`: seconds that went by until here."""
     evidence = [_evidence(Kind.FILES, case)]
     began = time.monotonic()
     try:

@@ -2,10 +2,13 @@
 
 MeshkeeperError
 ├── BadInput            exit 2: nothing was touched
+│   └── NotApproved         a person said no to a plan, or nobody said yes in time
 ├── CouldNotRun         exit 3: we don't know; try again when the cause is gone
 │   ├── Unreachable         no SSH or HTTPS connection to a host
 │   ├── LoginRefused        a host does not accept our key: a second try only gets us banned
 │   ├── HostKeyMismatch     a host showed another key than the pinned one
+│   ├── HostLocked          another run is at work on a host: nothing was touched there
+│   ├── LockLost            the host's lock is no longer this run's: it changes nothing more
 │   ├── ToolMissing         a program on the control machine is missing or too old
 │   ├── DockerUnavailable   no Docker engine answers on the control machine
 │   ├── ImageUnavailable    an image can be neither pulled nor built
@@ -14,7 +17,8 @@ MeshkeeperError
     ├── StepFailed          a command on a host failed
     ├── LockOutPrevented    a guarded change was not confirmed and was reverted
     ├── GateFailed          a service did not become healthy; the old state is back
-    └── BackupFailed        a snapshot lacks something it must hold
+    ├── BackupFailed        a snapshot lacks something it must hold
+    └── RehearsalFailed     a new version does not serve the site's data; nothing was touched
 """
 
 from infra.text import printable
@@ -42,6 +46,10 @@ class BadInput(MeshkeeperError):
     exit_code = 2
 
 
+class NotApproved(BadInput):
+    pass
+
+
 class CouldNotRun(MeshkeeperError):
     exit_code = 3
 
@@ -55,6 +63,14 @@ class LoginRefused(CouldNotRun):
 
 
 class HostKeyMismatch(CouldNotRun):
+    pass
+
+
+class HostLocked(CouldNotRun):
+    pass
+
+
+class LockLost(CouldNotRun):
     pass
 
 
@@ -91,4 +107,8 @@ class GateFailed(Failed):
 
 
 class BackupFailed(Failed):
+    pass
+
+
+class RehearsalFailed(Failed):
     pass

@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     ssh_key: Path | None = None
     previous_ssh_key: Path | None = None
     backup_ssh_key: Path | None = None
+    #: Seconds for which a host stays locked after its run was killed.
+    lease_seconds: Annotated[int, Field(ge=3, le=600)] = 60
     ui_port: Annotated[int, Field(ge=1, le=65_535)] = 4200
 
     @property

@@ -7,7 +7,8 @@ import yaml
 from pydantic import ValidationError
 
 from infra.errors import BadInput
-from infra.model.site import Site
+from infra.model.site import Reading, Site
+from infra.own_stacks import declared_for
 from infra.site_problems import problems
 
 #: Bytes. A site is a page or two; a larger file is another file.
@@ -21,10 +22,12 @@ def load_site(path: Path) -> Site:
     what to write instead.
     """
     data = _parsed(path, _read(path))
+    stacks = data.get("stacks")
+    declared = declared_for(path, stacks if isinstance(stacks, dict) else ())
     try:
-        return Site.model_validate(data)
+        return Site.model_validate(data, context=Reading(declared))
     except ValidationError as error:
-        raise BadInput(_listed(path, problems(data, error))) from None
+        raise BadInput(_listed(path, problems(data, error, declared))) from None
 
 
 def _listed(path: Path, found: list[str]) -> str:

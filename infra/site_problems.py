@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from infra.model.site import PARTS_ONLY, SecretRef, Site
+from infra.model.declaration import Declarations
+from infra.model.site import OtherStack, Reading, SecretRef, Site, Stacks
 from infra.model.site_rules import RULES, Rule
 
 Path = tuple[str | int, ...]
@@ -27,11 +28,21 @@ _STAND_IN: dict[str, Any] = {
     "stacks": {
         "headscale": {"host": "stand-in", "base_domain": "mesh.example"},
         "caddy": {"host": "stand-in"},
+        "*": {"host": "stand-in", "memory_mb": 64},
     },
     "backup": {"repository": "stand-in", "password": {"secret": "stand_in"}},
 }
 
-_MAY_HOLD_SECRETS = {"password", "secret", "credentials", "repository", "admin_keys", "backup_keys"}
+_MAY_HOLD_SECRETS = {
+    "password",
+    "secret",
+    "credentials",
+    "repository",
+    "admin_keys",
+    "backup_keys",
+    "values",
+    "secrets",
+}
 
 _FACTS = {
     "string_pattern_mismatch": "does not have the right form",
@@ -43,14 +54,14 @@ _FACTS = {
 }
 
 
-def problems(data: dict[str, Any], error: ValidationError) -> list[str]:
+def problems(data: dict[str, Any], error: ValidationError, declared: Declarations) -> list[str]:
     """A line per problem of a site file: of its parts, then of how they go together."""
     details = error.errors(include_url=False)
     of_parts = [detail for detail in details if detail["loc"] and not _follows(detail, details)]
     if not of_parts:
         return [line for detail in details for line in _fact(detail).splitlines()]
     lines = [f"{_dotted(detail['loc'])}: {_sentence(detail)}" for detail in of_parts]
-    return list(dict.fromkeys([*lines, *_between_parts(data, of_parts)]))
+    return list(dict.fromkeys([*lines, *_between_parts(data, of_parts, declared)]))
 
 
 def _follows(detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
@@ -147,7 +158,8 @@ def _model(path: Path) -> type[BaseModel] | None:
     for part in path:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             field = kind.model_fields.get(str(part))
-            kind = _without_none(field.annotation) if field else None
+            other = OtherStack if kind is Stacks else None
+            kind = _without_none(field.annotation) if field else other
         else:
             kind = next(iter(get_args(kind)[1:]), None)
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
@@ -158,14 +170,16 @@ def _without_none(kind: Any) -> Any:
     return get_args(kind)[0] if isinstance(kind, UnionType) else kind
 
 
-def _between_parts(data: dict[str, Any], errors: list[ErrorDetails]) -> list[str]:
+def _between_parts(
+    data: dict[str, Any], errors: list[ErrorDetails], declared: Declarations
+) -> list[str]:
     """What the rules say about the parts that are good."""
     bad = [_up_to_list(error["loc"]) for error in errors]
     stood_in = deepcopy(data)
     for path in bad:
         _stand_in(stood_in, path)
     try:
-        site = Site.model_validate(stood_in, context=PARTS_ONLY)
+        site = Site.model_validate(stood_in, context=Reading(declared, parts_only=True))
     except ValidationError:
         return []
     rules = [rule for rule in RULES if not any(_touches(rule, path) for path in bad)]

@@ -13,6 +13,13 @@ def printable(text: str) -> str:
     return _CONTROL.sub("?", text)
 
 
+def excerpt(text: str, *, lines: int, width: int = 300) -> str:
+    """The first lines of a stranger's text, each cut at `width` characters, and printable."""
+    shown = printable(text).split("\n")
+    kept = [line[:width] for line in shown[:lines]]
+    return "\n".join(kept if len(shown) <= lines else [*kept, "…"])
+
+
 def plain(text: str, limit: int = 600) -> str:
     """Text without control characters and without what markdown or HTML would act on."""
     shown = re.sub(r"[^\w \t.,:;?!@/+=()'\"_~%&…-]", "?", text)

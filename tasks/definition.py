@@ -23,6 +23,9 @@ class _OneSentence(logging.Filter):
 for _logger in ("prefect.flow_runs", "prefect.task_runs"):
     logging.getLogger(_logger).addFilter(_OneSentence())
 
+# Prefect hands our lines to the run (PREFECT_LOGGING_EXTRA_LOGGERS), but asks for no level of them.
+logging.getLogger("infra").setLevel(logging.INFO)
+
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -24,7 +24,7 @@ def restore_snapshot(opened: OpenSite, wanted: str, folder: Path) -> Restored:
     Raises CouldNotRun when there is none, or the repository can't be opened; BackupFailed when
     what comes out is no snapshot.
     """
-    site, settings = opened
+    site, settings = opened.site, opened.settings
     repository = site_repository(settings, site)
     try:
         stored = find(repository, site.name, wanted)
@@ -38,7 +38,7 @@ def restore_snapshot(opened: OpenSite, wanted: str, folder: Path) -> Restored:
 
 def case_of(opened: OpenSite, restored: Restored, world_id: str) -> Case:
     """What the proofs are given: the restored snapshot, and what we know without it."""
-    site, settings = opened
+    site, settings = opened.site, opened.settings
     return Case(
         site=site,
         restored=restored,
@@ -48,15 +48,15 @@ def case_of(opened: OpenSite, restored: Restored, world_id: str) -> Case:
     )
 
 
-@step(name="isolate", task_run_name="start {case.restored.manifest.image} in isolation")
+@step(name="isolate", task_run_name="start {case.image} in isolation")
 def isolate(case: Case) -> Case:
     """Build the isolated world; the case then says whether the restored server runs.
 
     Raises CouldNotRun (no Docker, no image).
     """
     try:
-        images = obtain_images(case.manifest.image, case.site)
-        problem = build(case.world, images, case.restored.folder, case.anchor.server_key)
+        images = obtain_images(case.image, case.site)
+        problem = build(case.world, images, case.folder, case.anchor.server_key)
     except BackupFailed as error:
         return case.model_copy(update={"server_problem": str(error)})
     return case.model_copy(update={"server_problem": problem, "client_image": images.tailscale})

@@ -18,13 +18,18 @@ WITH_A_MESH = (
     "test_browser",
     "test_caddy",
     "test_main_job",
+    "test_own_stack",
+    "test_releases",
     "test_rollout",
+    "test_rollout_faults",
+    "test_rollout_red",
 )
 
 
 #: What takes minutes begins first: begun last, it would run while the other worker waits.
 LONGEST = (
     MESH,
+    "tests/integration/test_minors.py",
     "tests/integration/test_provision_faults.py",
     "tests/integration/test_sabotage.py",
     "tests/integration/test_provision.py",

@@ -14,6 +14,7 @@ from typing import Any
 from deployments.bench.bare import Bare
 from deployments.bench.host import distances, provisioning
 from deployments.bench.rollout import rolling_out
+from deployments.bench.shipping import shipping
 from deployments.bench.steps import backup_once
 from deployments.bench.timing import in_turn
 from deployments.lab.command import meshkeeper
@@ -113,6 +114,7 @@ FIGURES = {
     "provision": provisioning,
     "plan": plan,
     "rollout": rolling_out,
+    "shipping": shipping,
     "backup": backup,
     "drill": drill,
 }

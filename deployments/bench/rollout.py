@@ -1,20 +1,14 @@
 """Rollouts measured: how long they take, and what people notice of them."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
-
-import yaml
 
 from deployments.lab import witnesses
 from deployments.lab.boot import Lab
 from deployments.lab.command import meshkeeper
 from deployments.lab.plan import LAB
+from deployments.lab.site import Edit, edited
 from infra.access.docker import engine as docker_engine
-
-#: What to change in the lab's site file.
-Edit = Callable[[dict[str, Any]], object]
 
 
 def rolling_out() -> dict[str, Any]:
@@ -46,7 +40,7 @@ def _watched(lab: Lab, name: str, edit: Edit) -> dict[str, Any]:
     """Rolled out and undone, with requests from outside and two connected clients watched."""
     url = f"{lab.site.server_url}/health"
     with witnesses.requests(lab, url) as asked, witnesses.device(lab) as client:
-        with _edited(edit):
+        with edited(LAB.site_file, edit):
             there = _roll_out(lab)
         back = _roll_out(lab)
     print(
@@ -73,17 +67,5 @@ def _watched(lab: Lab, name: str, edit: Edit) -> dict[str, Any]:
 def _roll_out(lab: Lab) -> float:
     """Seconds, from the command to its answer."""
     began = time.monotonic()
-    meshkeeper(lab.plan, "rollout")
+    meshkeeper(lab.plan, "rollout", "--yes")
     return time.monotonic() - began
-
-
-@contextmanager
-def _edited(edit: Edit) -> Iterator[None]:
-    before = LAB.site_file.read_text()
-    values = yaml.safe_load(before)
-    edit(values)
-    LAB.site_file.write_text(yaml.safe_dump(values))
-    try:
-        yield
-    finally:
-        LAB.site_file.write_text(before)

@@ -30,12 +30,15 @@ def show(answer: Answer, *, as_json: bool) -> None:
 def show_error(error: MeshkeeperError, *, as_json: bool) -> None:
     """Print what went wrong: for people on standard error, for programs on standard output."""
     if as_json:
-        kind = type(error).__name__
-        print(json.dumps({"error": kind, "message": error.message, "hint": error.hint}, indent=2))
+        print(json.dumps(as_data(error), indent=2))
         return
     print(f"meshkeeper: {error.message}", file=sys.stderr)
     if error.hint:
         print(f"  → {error.hint}", file=sys.stderr)
+
+
+def as_data(error: MeshkeeperError) -> dict[str, Any]:
+    return {"error": type(error).__name__, "message": error.message, "hint": error.hint}
 
 
 def _show_markdown(text: str) -> None:

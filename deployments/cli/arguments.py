@@ -20,10 +20,14 @@ COMMANDS = {
     "down": "stop the control plane",
     "status": "what of the control plane runs, and what ran last",
     "provision": "bring a host to its desired state: hardened, with Docker",
-    "rollout": "bring headscale and caddy to their desired state",
+    "rollout": "bring the site's stacks to their desired state",
+    "rollback": "list a stack's releases, or go back to one: files, images, data",
     "backup": "take, verify and store a snapshot of headscale",
     "drill": "prove that a snapshot brings the mesh back",
+    "rehearse": "try another version of headscale on the newest snapshot, in isolation",
     "audit": "how the hosts are, item by item, and what to do; changes nothing",
+    "outdated": "which wanted versions are older than the newest, where an index can be asked",
+    "unlock": "take a host's lock away from the run that holds it, once you know that it is dead",
     "device-key": "make a key that lets one new device join the mesh",
 }
 
@@ -70,16 +74,43 @@ def _add_options(commands: dict[str, argparse.ArgumentParser]) -> None:
     commands["up"].add_argument(
         "--install", action="store_true", help="also start it at boot, by a systemd user unit"
     )
-    commands["provision"].add_argument(
-        "--host", help="the host's name in the site file (default: its only one)"
-    )
+    for name in ("provision", "unlock"):
+        commands[name].add_argument(
+            "--host", help="the host's name in the site file (default: its only one)"
+        )
+    commands["unlock"].add_argument("--yes", action="store_true", help="do not ask")
     commands["rollout"].add_argument(
         "--stack",
         action="append",
-        choices=("headscale", "caddy"),
-        help="only this stack (may be repeated; default: both)",
+        metavar="NAME",
+        help="only this stack of the site file (may be repeated; default: all)",
+    )
+    _add_rollback(commands["rollback"])
+    commands["rollout"].add_argument(
+        "--yes", action="store_true", help="go without asking, whatever would change"
+    )
+    commands["rollout"].add_argument(
+        "--through-minors",
+        action="store_true",
+        help="where the wanted headscale skips minors: roll out each between first, one by one",
     )
     commands["drill"].add_argument(
         "--snapshot", default="latest", metavar="ID", help="latest, or such as 20261123T120000Z"
     )
+    commands["rehearse"].add_argument(
+        "--to", default="wanted", metavar="VERSION", help="default: the site file's version"
+    )
     commands["device-key"].add_argument("user", help="a user of the site file")
+
+
+def _add_rollback(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--to", metavar="RELEASE", help="such as 20261127T093000Z; else: list them"
+    )
+    command.add_argument("--stack", default="headscale", metavar="NAME", help="default: headscale")
+    command.add_argument(
+        "--with-data",
+        action="store_true",
+        help="the data too where the version alone does not demand it",
+    )
+    command.add_argument("--yes", action="store_true", help="go without asking")

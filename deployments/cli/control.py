@@ -42,20 +42,29 @@ def _status(settings: Settings) -> Answer:
         f"worker   {_process(status.worker)}",
     ]
     last: list[Json] = []
+    waiting: list[Json] = []
     if status.healthy:
         lines.append(f"UI       {status.url}")
-        last = _last_runs(Api(settings.prefect_api_url))
+        api = Api(settings.prefect_api_url)
+        waiting = [_waiting_row(status.url, run) for run in api.waiting()]
+        lines += [f"waits for a yes: {run['run']}, at {run['url']}" for run in waiting]
+        last = _last_runs(api)
         lines += [f"{run['ended'][:16]}Z  {run['state']:<12} {run['run']}" for run in last]
     if status.of_other_site:
         lines.append(f"It runs for another site: {status.of_other_site}")
     elif not status.running:
         lines.append("Start it with 'meshkeeper up'.")
-    data = {**status._asdict(), "running": status.running, "last_runs": last}
+    data = {**status._asdict(), "running": status.running, "waiting": waiting, "last_runs": last}
     return Answer("\n".join(lines), data, 0 if status.running else 3)
 
 
 def _process(pid: int | None) -> str:
     return f"runs (pid {pid})" if pid else "does not run"
+
+
+def _waiting_row(url: str, run: Json) -> Json:
+    """A run that waits for a person, and where to answer it."""
+    return {"run": run["name"], "url": f"{url}/runs/flow-run/{run['id']}"}
 
 
 def _last_runs(api: Api) -> list[Json]:

@@ -1,4 +1,4 @@
-"""`provision`, `rollout`, `backup`, `drill`, `audit`: run the flow of that name and end with its result."""
+"""`provision`, `rollout`, `backup`, `drill`, `rehearse`, `audit`: run that flow, end with its result."""
 
 import json
 import sys
@@ -18,6 +18,8 @@ from infra.model.request import (
     BackupRequest,
     DrillRequest,
     ProvisionRequest,
+    RehearsalRequest,
+    RollbackRequest,
     RolloutRequest,
 )
 from infra.model.site import Site
@@ -41,10 +43,14 @@ class FlowCommand(NamedTuple):
 FLOWS = {
     "provision": FlowCommand("provision/provision", "flows.provision.provision", ProvisionRequest),
     "rollout": FlowCommand("rollout/rollout", "flows.rollout.rollout", RolloutRequest),
+    "rollback": FlowCommand("rollback/rollback", "flows.rollback.rollback", RollbackRequest),
     "backup": FlowCommand(
         "headscale-backup/hourly", "flows.backup.headscale_backup", BackupRequest
     ),
     "drill": FlowCommand("restore-drill/weekly", "flows.drill.restore_drill", DrillRequest),
+    "rehearse": FlowCommand(
+        "upgrade-rehearsal/rehearsal", "flows.rehearsal.upgrade_rehearsal", RehearsalRequest
+    ),
     "audit": FlowCommand("audit/daily", "flows.audit.audit", AuditRequest),
 }
 
@@ -61,12 +67,21 @@ def run(arguments: Namespace) -> Answer:
     settings = load_settings(arguments.site)
     site = load_site(settings.site)
     flow = FLOWS[arguments.command]
-    request = _validated(flow.request, _request(site, arguments))
+    request = validated(flow.request, _request(site, arguments))
     control_plane.refuse_other_site(settings)
+    if request.get("approve") == "ask":
+        from deployments.cli.approve import require_somebody_to_ask
+
+        require_somebody_to_ask(arguments)
     if arguments.command == "provision" and not arguments.json and sys.stdin.isatty():
         from deployments.cli.trust import ask_about_host_keys
 
         ask_about_host_keys(settings, site, request["host"])
+    return started(settings, flow, request)
+
+
+def started(settings: Settings, flow: FlowCommand, request: dict[str, Any]) -> Answer:
+    """Run a flow, through the control plane where one runs, and tell how it ended."""
     if control_plane.answers(settings):
         ended = _in_control_plane(settings, flow, request)
     elif control_plane.status(settings).server:
@@ -86,6 +101,8 @@ def exit_code(state: Json) -> int:
     """The exit code that a run's final state means."""
     if state["type"] == "COMPLETED":
         return 0
+    if state["name"] == "NotApproved":
+        return 2
     if state["type"] != "FAILED":
         return 3
     return {"BadInput": 2, "CouldNotRun": 3}.get(state["name"].replace(" ", ""), 1)
@@ -94,15 +111,20 @@ def exit_code(state: Json) -> int:
 def _request(site: Site, arguments: Namespace) -> dict[str, Any]:
     request: dict[str, Any] = {"site": site.name}
     if arguments.command == "provision":
-        request["host"] = arguments.host or _only_host(site)
-    if arguments.command == "rollout" and arguments.stack:
-        request["stacks"] = arguments.stack
+        request["host"] = arguments.host or only_host(site)
+    if arguments.command == "rollout":
+        request["approve"] = "any" if arguments.yes else "ask"
+        request["through_minors"] = arguments.through_minors
+        if arguments.stack:
+            request["stacks"] = arguments.stack
     if arguments.command == "drill":
         request["snapshot"] = arguments.snapshot
+    if arguments.command == "rehearse":
+        request["to"] = arguments.to
     return request
 
 
-def _validated(model: type[BaseModel], request: dict[str, Any]) -> dict[str, Any]:
+def validated(model: type[BaseModel], request: dict[str, Any]) -> dict[str, Any]:
     """Raises BadInput with what may be written instead."""
     try:
         return model.model_validate(request).model_dump(mode="json")
@@ -115,7 +137,7 @@ def _validated(model: type[BaseModel], request: dict[str, Any]) -> dict[str, Any
         ) from None
 
 
-def _only_host(site: Site) -> str:
+def only_host(site: Site) -> str:
     """Raises BadInput where there are several."""
     if len(site.hosts) > 1:
         raise BadInput(
@@ -138,7 +160,7 @@ def _in_control_plane(settings: Settings, flow: FlowCommand, request: dict[str, 
         )
     while True:
         run = api.start_run(deployment["id"], request)
-        state = follow(api, run)
+        state = follow(api, run, asking=request.get("approve") == "ask")
         if not _collided(state):
             return Ended(run["id"], state, api.artifacts(run["id"]))
         _wait_for_other(api, deployment["id"])
@@ -158,7 +180,7 @@ def _wait_for_other(api: Api, deployment_id: str) -> None:
         time.sleep(SLOT_PAUSE)  # it ended just now, or was killed and its slot is not yet free
         return
     print(f"{at_work[0]['name']} is at work already; ours begins after it.", file=sys.stderr)
-    follow(api, at_work[0])
+    follow(api, at_work[0], asking=False)
 
 
 def _answer(ended: Ended) -> Answer:

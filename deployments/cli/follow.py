@@ -2,8 +2,10 @@
 
 import sys
 import time
+from collections.abc import Collection
 from typing import Protocol
 
+from deployments.cli.approve import answer_run
 from deployments.embedded.api import FINAL, Api, Json
 from infra.text import printable
 
@@ -16,23 +18,34 @@ class View(Protocol):
     def update(self, run: Json, steps: list[Json]) -> None: ...
 
 
-def follow(api: Api, run: Json) -> Json:
-    """Show a run on standard error until it is over; its final state."""
+def follow(api: Api, run: Json, *, asking: bool) -> Json:
+    """Show a run on standard error until it is over; its final state.
+
+    `asking`: where it waits for a yes, the person at this terminal is asked.
+    """
+    stop_at = (*FINAL, "PAUSED") if asking else FINAL
+    while (run := _shown(api, run["id"], stop_at))["state_type"] not in FINAL:
+        answer_run(api, run)
+    state: Json = run["state"]
+    return state
+
+
+def _shown(api: Api, run_id: str, stop_at: Collection[str]) -> Json:
+    """The run in the first of these states."""
     if sys.stderr.isatty():
         from deployments.cli.live import LiveTable
 
         with LiveTable() as table:
-            return _watch(api, run["id"], table)
-    return _watch(api, run["id"], Lines())
+            return _watch(api, run_id, stop_at, table)
+    return _watch(api, run_id, stop_at, Lines())
 
 
-def _watch(api: Api, run_id: str, view: View) -> Json:
+def _watch(api: Api, run_id: str, stop_at: Collection[str], view: View) -> Json:
     while True:
         run = api.run(run_id)
         view.update(run, api.task_runs(run_id))
-        if run["state_type"] in FINAL:
-            state: Json = run["state"]
-            return state
+        if run["state_type"] in stop_at:
+            return run
         time.sleep(INTERVAL)
 
 

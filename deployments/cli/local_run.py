@@ -21,9 +21,13 @@ def run_here(settings: Settings, entrypoint: str, request: dict[str, Any]) -> En
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
+    from deployments.cli.approve import ask
+    from flows.approval import asking
+
     module, _, name = entrypoint.rpartition(".")
     flow = getattr(importlib.import_module(module), name)
-    state = flow(request=request, return_state=True)
+    with asking(ask):
+        state = flow(request=request, return_state=True)
     run_id = state.state_details.flow_run_id
     only_this_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
     with get_client(sync_client=True) as client:

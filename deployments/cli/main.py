@@ -20,10 +20,14 @@ MODULES = {
     "status": "control",
     "provision": "flow",
     "rollout": "flow",
+    "rollback": "rollback",
     "backup": "flow",
     "drill": "flow",
+    "rehearse": "flow",
     "audit": "flow",
+    "outdated": "outdated",
     "device-key": "device_key",
+    "unlock": "unlock",
 }
 
 

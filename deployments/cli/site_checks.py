@@ -29,7 +29,7 @@ SPACE_NEEDED = 256 * 1024**2
 def checks_of_site(settings: Settings, site: Site) -> list[Check]:
     """What this site needs of this machine, and what must be so outside."""
     secrets = {ref.secret: ref for ref in _secrets(site)}
-    hosts, names = list(site.hosts), (site.domain, site.headscale_name)
+    hosts, names = list(site.hosts), (site.domain, site.headscale_name, *site.pages.values())
     return [
         *(attempt(f"secret {name}", _present, settings, ref) for name, ref in secrets.items()),
         attempt("repository", _repository, settings, site),
@@ -56,6 +56,8 @@ def _images(site: Site) -> str:
 def _secrets(site: Site) -> Iterator[SecretRef]:
     yield from (site.backup.password, *site.backup.credentials.values())
     yield from (host.sudo_password for host in site.hosts.values() if host.sudo_password)
+    for references in site.stacks.secrets.values():
+        yield from references.values()
 
 
 def _present(settings: Settings, secret: SecretRef) -> str:

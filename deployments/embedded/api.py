@@ -13,7 +13,7 @@ Json = dict[str, Any]
 #: States from which a run does not move on by itself.
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 #: States in which a run has, or is about to have, a process.
-IN_FLIGHT = ("RUNNING", "PENDING", "CANCELLING")
+IN_FLIGHT = ("RUNNING", "PENDING", "CANCELLING", "PAUSED")
 #: Seconds between attempts while the server is busy.
 BUSY_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
 
@@ -96,6 +96,27 @@ class Api:
 
     def workers(self, pool: str) -> list[Json]:
         return self._list(f"/work_pools/{pool}/workers/filter", {})
+
+    def waiting(self) -> list[Json]:
+        """The runs that wait for a person's answer."""
+        return self.runs(state={"type": {"any_": ["PAUSED"]}})
+
+    def question(self, run: Json) -> tuple[str, Json]:
+        """What a waiting run shows a person, and the schema of the answer."""
+        keys = run["state"]["state_details"]["run_input_keyset"]
+        address = f"/flow_runs/{run['id']}/input"
+        text, schema = (
+            self._request("GET", f"{address}/{keys[part]}") for part in ("description", "schema")
+        )
+        return str(text), schema
+
+    def resume(self, run_id: str, answer: Json) -> bool:
+        """Answer a waiting run; False when it no longer waits. Raises BadInput when it refuses this."""
+        path = f"/flow_runs/{run_id}/resume"
+        result: Json = self._request("POST", path, {"run_input": answer})
+        if result["status"] == "REJECT":
+            raise BadInput(f"The run refused the answer: {result['details']['reason']}")
+        return bool(result["status"] == "ACCEPT")
 
     def set_state(self, run_id: str, state: Json) -> None:
         """Propose a state for a run."""

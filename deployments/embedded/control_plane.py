@@ -170,6 +170,8 @@ def _stop_all(settings: Settings) -> list[str]:
     api = Api(settings.prefect_api_url)
     stopped = []
     worker, server = _record(settings, "worker"), _record(settings, "server")
+    if server and api.healthy():
+        recovery.end_waiting_runs(api)
     if worker:
         processes.stop([worker.pid])
         stopped.append("worker")

@@ -15,6 +15,9 @@ _DEFAULTS = {
     "PREFECT_WORKER_QUERY_SECONDS": "1",
     # A worker that died is shown as such after 30 s, not 90 s.
     "PREFECT_WORKER_HEARTBEAT_SECONDS": "10",
+    # How far an image is on its way stands in the run's log. Outside of a run nobody is warned.
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "infra",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_CLI_PROMPT": "false",
     "PYTHONUNBUFFERED": "1",
 }

@@ -10,11 +10,19 @@ from deployments.embedded.api import IN_FLIGHT, Api, Json
 _SCHEDULED = {"type": {"any_": ["SCHEDULED"]}}
 
 
+def end_waiting_runs(api: Api) -> None:
+    """End the runs that wait for a person's yes: nobody can give it once the server is stopped."""
+    message = "The control plane was stopped while this run waited for a yes. Nothing was touched."
+    for run in api.waiting():
+        api.set_state(run["id"], {"type": "CANCELLED", "name": "NotApproved", "message": message})
+
+
 def end_dead_runs(api: Api) -> int:
     """Mark the runs of a dead worker as crashed and free their slots; how many there were.
 
     Only to be called when no process of a run lives.
     """
+    end_waiting_runs(api)
     dead = api.runs(state={"type": {"any_": list(IN_FLIGHT)}})
     for run in dead:
         message = "The control plane was stopped or lost power while this run was going on."

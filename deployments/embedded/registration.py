@@ -59,7 +59,7 @@ def defaults(site: Site, entrypoint: str) -> dict[str, str]:
 
 def _register_one(client: SyncPrefectClient, site: Site, definition: dict[str, Any]) -> None:
     flow: Flow[..., Any] = load_flow_from_entrypoint(definition["entrypoint"])
-    limit = ConcurrencyLimitConfig.model_validate(definition["concurrency_limit"])
+    limit = _limit(definition)
     client.create_deployment(
         flow_id=client.create_flow_from_name(flow.name),
         name=definition["name"],
@@ -70,12 +70,17 @@ def _register_one(client: SyncPrefectClient, site: Site, definition: dict[str, A
         parameters={"request": defaults(site, definition["entrypoint"])},
         parameter_openapi_schema=flow.parameters.model_dump(exclude_unset=True),
         enforce_parameter_schema=True,
-        concurrency_limit=limit.limit,
-        concurrency_options=_options(limit),
+        concurrency_limit=limit.limit if limit else None,
+        concurrency_options=_options(limit) if limit else None,
         work_pool_name=definition["work_pool"]["name"],
         work_queue_name=definition["work_pool"]["work_queue_name"],
         pull_steps=[],
     )
+
+
+def _limit(definition: dict[str, Any]) -> ConcurrencyLimitConfig | None:
+    given = definition.get("concurrency_limit")
+    return ConcurrencyLimitConfig.model_validate(given) if given else None
 
 
 def _options(limit: ConcurrencyLimitConfig) -> ConcurrencyOptions:

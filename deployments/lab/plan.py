@@ -73,4 +73,6 @@ LAB = LabPlan(prefix="mk-lab", subnet="10.77", ui_port=4277, directory=ROOT / "b
 TESTS = LabPlan(prefix="mk-test", subnet="10.78", ui_port=4278, directory=ROOT / "build/test-lab")
 #: For the tests that need no mesh, beside the one for those that do.
 TWIN = LabPlan(prefix="mk-twin", subnet="10.79", ui_port=4279, directory=ROOT / "build/twin-lab")
-PLANS = {plan.prefix: plan for plan in (LAB, TESTS, TWIN)}
+#: For the test of a mesh that begins with an older headscale.
+OLDER = LabPlan(prefix="mk-older", subnet="10.80", ui_port=4280, directory=ROOT / "build/older-lab")
+PLANS = {plan.prefix: plan for plan in (LAB, TESTS, TWIN, OLDER)}

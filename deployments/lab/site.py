@@ -4,6 +4,9 @@ The site file is the only place where the lab differs from a real site.
 """
 
 import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -16,6 +19,9 @@ from deployments.lab.vps import Delivered
 from infra.access.anchor import write_private
 from infra.model.site import Site
 from infra.settings import ENV_FILE
+
+#: What to change in a site file's content.
+Edit = Callable[[dict[str, Any]], object]
 
 USERS = ["augusto"]
 HEADER = "# The lab's site, written by `make lab`: a lab is a site like any other.\n"
@@ -79,3 +85,16 @@ def _write_if_new(name: str, plan: LabPlan, content: str) -> None:
     path = plan.directory / name
     if not path.exists() or path.read_text() != content:
         write_private(path, content.encode())
+
+
+@contextmanager
+def edited(site_file: Path, edit: Edit) -> Iterator[None]:
+    """The site file as `edit` wants it, and afterwards as it was."""
+    before = site_file.read_text()
+    values = yaml.safe_load(before)
+    edit(values)
+    site_file.write_text(yaml.safe_dump(values))
+    try:
+        yield
+    finally:
+        site_file.write_text(before)

@@ -47,8 +47,10 @@ class MainJob:
         """What makes a mesh of a lab."""
         return [
             Step("start the control plane", self._control_plane),
-            Step("provision the VPS", lambda: self._changes("provision", "changes")),
-            Step("roll out headscale and caddy", lambda: self._changes("rollout", "applied")),
+            Step("provision the VPS", lambda: self._changes("changes", "provision")),
+            Step(
+                "roll out headscale and caddy", lambda: self._changes("applied", "rollout", "--yes")
+            ),
             Step("let two clients join", lambda: join_clients(self.lab)),
             Step("ping over the mesh", lambda: ping_over_mesh(self.lab)),
         ]
@@ -76,9 +78,9 @@ class MainJob:
         meshkeeper(self.plan, "up")
         return f"http://127.0.0.1:{self.plan.ui_port}"
 
-    def _changes(self, flow: str, key: str) -> str:
+    def _changes(self, key: str, *command: str) -> str:
         """Run a flow whose report lists what it changed under `key`."""
-        changed = meshkeeper(self.plan, flow)["report"][key]
+        changed = meshkeeper(self.plan, *command)["report"][key]
         return f"{len(changed)} changes" if changed else "nothing to change"
 
     def _backup(self) -> str:

@@ -13,9 +13,9 @@ from deployments.lab.machine import Machine
 from infra.errors import CouldNotRun
 
 #: Seconds after which a witness ends by itself, and which it has for its last look.
-LONGEST, LAST_LOOK = 900, 30
-#: Seconds in which a client finds its server again.
-RECONNECT = 60
+LONGEST, LAST_LOOK = 1800, 30
+#: Seconds in which a client finds its server again: tailscaled waits for up to 45 between two tries.
+RECONNECT = 120
 #: The sign to stop; a witness takes it away when it has.
 STOP = "/root/witness-stop"
 SEEN = "/root/witness-seen"

@@ -17,6 +17,7 @@ class Login(BaseModel):
     `previous_key_file`: offered where `key_file` is refused.
     `declared_keys`: the public keys that the site file gives the admin, ours among them.
     `sudo_password`: what sudo may ask this user for.
+    `lock_token`: whose right each change checks on the host; empty for who changes nothing.
     `jump`: the machine from which the address is reached, with our key too.
     """
 
@@ -31,6 +32,7 @@ class Login(BaseModel):
     previous_key_file: Path | None = None
     declared_keys: tuple[str, ...] = ()
     sudo_password: SecretStr | None = None
+    lock_token: str = ""
     jump: "Login | None" = None
     key_advice: str = (
         "Point MESHKEEPER_SSH_KEY to a key that this user's authorized_keys holds, or leave it empty "

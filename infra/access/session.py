@@ -9,6 +9,7 @@ from shlex import quote
 from paramiko import Channel, ChannelException, SSHException
 
 from infra.access import silence
+from infra.access.lock_check import checked, refused
 from infra.access.login import Login
 from infra.access.remote_command import RemoteCommand
 from infra.access.silence import WatchedTransport
@@ -53,8 +54,24 @@ class Session:
         self.round_trips = 0
         self._transport = transport
 
+    @property
+    def is_open(self) -> bool:
+        return bool(self._transport.is_active())
+
+    def by_lock(self, token: str) -> "Session":
+        """The same connection, over which each change checks that this lock is still the run's."""
+        return Session(self.login.model_copy(update={"lock_token": token}), self._transport)
+
     def as_root(self, command: str) -> str:
-        """`command` (one simple command, no shell syntax) with root's rights for this user."""
+        """`command` (one simple command, no shell syntax) with root's rights for this user.
+
+        In a run that holds the host's lock it runs only while the lock is still that run's.
+        """
+        token = self.login.lock_token
+        return self.as_root_unchecked(checked(command, token) if token else command)
+
+    def as_root_unchecked(self, command: str) -> str:
+        """The same for what has to run whoever holds the lock: asking for the lock itself."""
         if self.login.user == "root":
             return command
         if self.login.sudo_password is None:
@@ -81,7 +98,7 @@ class Session:
                 room = limit - len(kept)
                 kept += data[:room]
                 dropped += max(0, len(data) - room)
-            status, errors = running.end()
+            status, errors = self._ended(running, step)
         except (StepFailed, Unreachable) as error:
             raise self._located(error, step) from error
         finally:
@@ -115,7 +132,7 @@ class Session:
         try:
             for data in running.output():
                 kept += data[: MEBIBYTE - len(kept)]
-            status, errors = running.end()
+            status, errors = self._ended(running, step)
         except (StepFailed, Unreachable) as error:
             raise self._located(error, step) from error
         finally:
@@ -137,7 +154,7 @@ class Session:
                     break
                 yield data
             else:
-                status, errors = running.end()
+                status, errors = self._ended(running, step)
         except (StepFailed, Unreachable) as error:
             raise self._located(error, step) from error
         finally:
@@ -180,6 +197,14 @@ class Session:
             raise self._located(error, step) from error
         except (SSHException, EOFError, OSError) as error:
             raise self._broken(step) from error
+
+    def _ended(self, running: RemoteCommand, step: str) -> tuple[int, bytes]:
+        """Raises LockLost where the host did not begin, since the lock is no longer this run's."""
+        status, errors = running.end()
+        lost = self.login.lock_token and refused(self.login.name, step, status, errors)
+        if lost:
+            raise lost
+        return status, errors
 
     def _located(self, error: StepFailed | Unreachable, step: str) -> StepFailed | Unreachable:
         if isinstance(error, Unreachable):

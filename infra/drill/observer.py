@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from infra.drill import front
+from infra.drill import front, server
+from infra.drill.config import HOME
 from infra.drill.containers import Recipe, create, execute, put
 from infra.drill.world import World
 from infra.errors import StepFailed
@@ -24,10 +25,19 @@ class Rows(BaseModel):
 
 
 def start(world: World, image: str, folder: Path) -> None:
-    """Start both; the counter gets the restored database, untouched by any server."""
+    """Start both; the counter gets the restored database, untouched by any server.
+
+    It sees the one that the server works with, too, and can't write to it.
+    """
     inside = Recipe(image=image, entrypoint=_SLEEP, read_volumes={front.ROLE: front.ROOT_FOLDER})
     create(world, _INSIDE, inside).start()
-    counting = Recipe(image=image, entrypoint=_SLEEP, volumes={_COUNTER: _VOLUME}, networked=False)
+    counting = Recipe(
+        image=image,
+        entrypoint=_SLEEP,
+        volumes={_COUNTER: _VOLUME},
+        read_volumes={server.RESTORED: HOME},
+        networked=False,
+    )
     counter = create(world, _COUNTER, counting)
     database = folder / DATABASE
     put(counter, _VOLUME, {DATABASE: database} if database.is_file() else {})
@@ -46,9 +56,16 @@ def relay_key(world: World) -> str:
 
 def rows(world: World) -> Rows:
     """Rows per table of the restored file. Raises StepFailed."""
-    output = execute(
-        world, _COUNTER, ("python3", "-c", _program("rows.py"), f"{_VOLUME}/{DATABASE}")
-    )
+    return _counted(world, f"{_VOLUME}/{DATABASE}", "immutable=1")
+
+
+def served_rows(world: World) -> Rows:
+    """Rows per table of the database that the restored server works with. Raises StepFailed."""
+    return _counted(world, f"{HOME}/{DATABASE}", "mode=ro")
+
+
+def _counted(world: World, path: str, mode: str) -> Rows:
+    output = execute(world, _COUNTER, ("python3", "-c", _program("rows.py"), path, mode))
     try:
         return Rows.model_validate_json(output)
     except ValidationError:

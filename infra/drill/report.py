@@ -26,7 +26,7 @@ def render(report: DrillReport) -> str:
         _HEADLINES[report.verdict],
         f"> {cell(report.reason)}" if report.reason else "",
         _restored(report),
-        _evidence(report.evidence),
+        evidence_list(report.evidence),
         _recovery(report),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -43,7 +43,8 @@ def _restored(report: DrillReport) -> str:
     return f"## What was restored\n\nSnapshot `{report.snapshot}`{taken}.{image} {began}"
 
 
-def _evidence(evidence: tuple[Evidence, ...]) -> str:
+def evidence_list(evidence: tuple[Evidence, ...]) -> str:
+    """Each proof with its outcome, in Markdown; empty without any."""
     if not evidence:
         return ""
     return "\n".join(["## Evidence", "", *(_proof(one) for one in evidence)])

@@ -1,11 +1,10 @@
 """Observes a host and its stacks in one round trip."""
 
-import re
 import time
-from importlib.resources import files
 
 from pydantic import ValidationError
 
+from infra.access import bundle
 from infra.access.session import Session
 from infra.errors import StepFailed
 from infra.model.fields import BACKUP_USER
@@ -16,7 +15,7 @@ from infra.planning.host_kernel import SWAP_FILE
 
 ANSWER_LIMIT = 2 * 1024 * 1024
 #: Of infra.host.facts; each uses only those before it.
-_MODULES = (
+MODULES = (
     "base",
     "accounts",
     "machine",
@@ -24,12 +23,10 @@ _MODULES = (
     "listeners",
     "firewall",
     "docker",
+    "memory",
     "stacks",
     "health",
     "main",
-)
-_JOINED = re.compile(
-    r"^ *from (?:__future__|infra\.host\.facts\.\w+) import (?:\([^)]*\)|.*)\n", re.MULTILINE
 )
 STEP = "observing the host"
 
@@ -92,11 +89,4 @@ def facts_program(request: ObserveRequest) -> bytes:
         "modes": tuple(MODES),
         **request.model_dump(mode="json"),
     }
-    sources = [_without_imports(name) for name in _MODULES]
-    head = "from __future__ import annotations\n"
-    return "\n".join([head, *sources, f"main({asked!r})\n"]).encode()
-
-
-def _without_imports(module: str) -> str:
-    """A module of infra.host.facts as a part of one program: the others are in the same file."""
-    return _JOINED.sub("", files("infra.host.facts").joinpath(f"{module}.py").read_text())
+    return bundle.program("infra.host.facts", MODULES, asked)

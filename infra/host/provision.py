@@ -13,6 +13,7 @@ from infra.access.private_key import public_half
 from infra.access.session import Session
 from infra.access.ssh import connect
 from infra.errors import BadInput, CouldNotRun, LoginRefused, StepFailed
+from infra.host.lock import refuse_if_locked
 from infra.host.observe import observe
 from infra.model.host import HostState, Machine
 from infra.model.host_change import HostChange, SetAdmin
@@ -34,12 +35,14 @@ class Target(NamedTuple):
     """A host of a site, and how this machine reaches it.
 
     `user`: who is known to get in. Asking again with a name that sshd refuses gets us penalised.
+    `lock_token`: of the run that holds the host's lock, which each of its changes checks.
     """
 
     settings: Settings
     site: Site
     host: str
     user: str | None = None
+    lock_token: str = ""
 
     @property
     def admin(self) -> Login:
@@ -82,11 +85,12 @@ def way_in(target: Target) -> Iterator[Session]:
 
 
 def _entered(target: Target, stack: ExitStack) -> Session:
-    first = first_login(target.settings, target.site, target.host)
+    holding = {"lock_token": target.lock_token}
+    first = first_login(*target[:3]).model_copy(update=holding)
     if target.user == first.user:
         return stack.enter_context(connect(first))
     try:
-        return stack.enter_context(connect(rotating_login(*target[:3])))
+        return stack.enter_context(connect(rotating_login(*target[:3]).model_copy(update=holding)))
     except LoginRefused:
         if target.user is not None:
             raise
@@ -96,7 +100,8 @@ def _entered(target: Target, stack: ExitStack) -> Session:
 def look(target: Target) -> Outlook:
     """Observe the host in one round trip, and plan.
 
-    Waits while a change that a dead run left unconfirmed is there: the host takes it back.
+    Waits while a change that a dead run left unconfirmed is there: the host takes it back. Raises
+    HostLocked where it is that of a living one.
     """
     host = target.site.hosts[target.host]
     with way_in(target) as session:
@@ -125,9 +130,10 @@ def look_when_settled(target: Target) -> Outlook:
 
 
 def _confirmed(session: Session, host: Host) -> HostState:
-    """The host's state once nothing in it is unconfirmed. Raises CouldNotRun after 90 s."""
+    """The host's state once nothing in it is unconfirmed. Raises CouldNotRun after 90 s, HostLocked."""
     deadline = time.monotonic() + LONGEST_UNCONFIRMED
     while (seen := observe(session, ObserveRequest(admin=host.admin)).host).unconfirmed:
+        refuse_if_locked(session)
         if time.monotonic() > deadline:
             raise CouldNotRun(
                 f"{session.login.name}: a change of SSH, users or firewall is neither confirmed nor "

@@ -14,7 +14,6 @@ from pathlib import Path
 #: 2026-01-01: the time of every file, and of the image itself.
 EPOCH = 1767225600
 CREATED = "2026-01-01T00:00:00Z"
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """From a recipe to an image archive in the cache, and from there into the engine."""
 
-import platform
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,11 +8,12 @@ import certifi
 from docker.errors import APIError, BuildError
 
 from infra.errors import ImageUnavailable
-from infra.images.archive import ARCHITECTURES, Content, add_bytes, add_directory, write_archive
-from infra.images.cache import HASH_DIGITS, cached, drop_older, file_name
+from infra.images.archive import Content, add_bytes, add_directory, write_archive
+from infra.images.cache import HASH_DIGITS, cached, drop_older, file_name, half_made
 from infra.images.debian import build_root
 from infra.images.engine import engine
 from infra.images.golang import build_programs
+from infra.images.platforms import Architecture, own
 from infra.images.run import cannot_build
 from infra.images.spec import Dockerfile, ImageSpec, ScratchImage
 
@@ -31,28 +30,31 @@ def build_image(spec: ImageSpec, digest: str) -> None:
     if archive.exists():
         load(archive)
         return
-    with tempfile.TemporaryDirectory(dir=archive.parent, prefix="building-") as scratch:
-        half = Path(scratch) / "image.tar"
-        write_image(spec, {LABEL: digest}, half)
+    with half_made(archive) as half:
+        write_image(spec, {LABEL: digest}, half, own())
         load(half)
-        half.rename(archive)
     drop_older(archive, name)
 
 
-def write_image(spec: ImageSpec, labels: Mapping[str, str], path: Path) -> None:
-    """Build the recipe and write the image's archive to `path`."""
+def write_image(
+    spec: ImageSpec, labels: Mapping[str, str], path: Path, architecture: Architecture
+) -> None:
+    """Build the recipe and write the image's archive to `path`.
+
+    Only static programs are made for another processor than ours: the rest runs what it builds.
+    """
     recipe = spec.recipe
     if isinstance(recipe, Dockerfile):
         _build_dockerfile(spec.name, recipe, labels)
-        _save(spec.name, path)
+        save(spec.name, path)
         return
     layer = path.with_suffix(".layer")
     if isinstance(recipe, ScratchImage):
-        _write_scratch_layer(recipe, build_programs(recipe.module), layer)
+        _write_scratch_layer(recipe, build_programs(recipe.module, architecture), layer)
     else:
         build_root(recipe, layer)
     config = {**recipe.config, "Labels": dict(labels)}
-    write_archive(Content(spec.name, _architecture(), config, layer), path)
+    write_archive(Content(spec.name, architecture, config, layer), path)
 
 
 def load(archive: Path) -> None:
@@ -98,17 +100,8 @@ def _build_dockerfile(name: str, recipe: Dockerfile, labels: Mapping[str, str]) 
         raise ImageUnavailable(f"{name} can't be built: {error.explanation}.") from error
 
 
-def _save(name: str, path: Path) -> None:
+def save(name: str, path: Path) -> None:
+    """Write what the engine has under that name as an archive."""
     with path.open("wb") as archive:
         for chunk in engine().images.get(name).save(named=name):
             archive.write(chunk)
-
-
-def _architecture() -> str:
-    machine = platform.machine()
-    if machine not in ARCHITECTURES:
-        raise ImageUnavailable(
-            f"Images can't be built on {machine}, and no container registry answers.",
-            f"Use a machine of one of: {', '.join(ARCHITECTURES)}.",
-        )
-    return ARCHITECTURES[machine]

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,15 @@ def cached(kind: str, key: str) -> Path:
     path = cache_dir() / kind / key
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+@contextmanager
+def half_made(whole: Path) -> Iterator[Path]:
+    """A place beside `whole` to make it; it is moved there when the block has ended well."""
+    with tempfile.TemporaryDirectory(dir=whole.parent, prefix="building-") as scratch:
+        half = Path(scratch) / whole.name
+        yield half
+        half.rename(whole)
 
 
 def drop_older(kept: Path, name: str) -> None:

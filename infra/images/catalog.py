@@ -120,6 +120,7 @@ _SPECS = (
     _lab_program(LAB_ACME, _PEBBLE, "pebble"),
     _lab_program(LAB_RELAY, TAILSCALE_MODULE, "derper"),
     _headscale("0.28.0"),
+    _headscale("0.27.1"),
     ImageSpec(DEBIAN_12, DebianRoot("bookworm", {"Cmd": ["bash"], "Env": [PATH]})),
     _lab_host(LAB_HOST_12, DEBIAN_12, ready="docker.io cloud-init"),
 )
@@ -127,8 +128,12 @@ _SPECS = (
 CATALOG: Mapping[str, ImageSpec] = {spec.name: spec for spec in _SPECS}
 #: What the test suite needs. A virtual machine's content serves `make test-vm` alone.
 SUITE_IMAGES = tuple(name for name in CATALOG if name != LAB_VM)
-#: The older headscale serves upgrade rehearsals and the drill's sabotages, the older Debian hosts
-#: that somebody has already.
-_TESTS_ONLY = ("headscale/headscale:0.28.0", DEBIAN_12, LAB_HOST_12)
+#: Older headscales serve upgrades and the drill's sabotages, the older Debian hosts that somebody has
+#: already.
+_TESTS_ONLY = (
+    *(f"headscale/headscale:{older}" for older in ("0.28.0", "0.27.1")),
+    DEBIAN_12,
+    LAB_HOST_12,
+)
 #: What a lab runs.
 LAB_IMAGES = tuple(name for name in SUITE_IMAGES if name not in _TESTS_ONLY)

@@ -39,3 +39,8 @@ def find_image(name: str) -> Image | None:
         return engine().images.get(name)
     except docker.errors.ImageNotFound:
         return None
+
+
+def image_bytes(name: str) -> int:
+    """Size of an image that the engine has, unpacked."""
+    return int(engine().images.get(name).attrs["Size"])

@@ -12,6 +12,7 @@ from infra.images.cache import exclusive
 from infra.images.catalog import CATALOG
 from infra.images.engine import engine, find_image, registry_answers
 from infra.images.inputs import image_hash
+from infra.images.platforms import own
 from infra.images.spec import Dockerfile, ImageSpec
 
 Report = Callable[[str], None]
@@ -20,11 +21,11 @@ AT_ONCE = 12
 PROBE = "debian:trixie-slim"
 
 
-def _silent(_line: str) -> None:
+def silent(_line: str) -> None:
     pass
 
 
-def ensure_images(names: Iterable[str], report: Report = _silent) -> dict[str, str]:
+def ensure_images(names: Iterable[str], report: Report = silent) -> dict[str, str]:
     """Name -> image id ("sha256:…") of each, made ready at the same time.
 
     Raises `ImageUnavailable` or `DockerUnavailable`.
@@ -36,7 +37,7 @@ def ensure_images(names: Iterable[str], report: Report = _silent) -> dict[str, s
         )
 
 
-def ensure_image(name: str, report: Report = _silent) -> str:
+def ensure_image(name: str, report: Report = silent) -> str:
     """The id of the image ("sha256:…"), which the engine has afterwards.
 
     A catalogued image is rebuilt when its recipe changed; one that was pulled is left as it is.
@@ -55,9 +56,12 @@ def ensure_image(name: str, report: Report = _silent) -> str:
 
 
 def _ready(name: str, spec: ImageSpec | None) -> str | None:
-    """The id, if the engine has the image and it came from a registry or of today's recipe."""
+    """The id, if the engine has the image and it came from a registry or of today's recipe.
+
+    One for another processor may lie there under that name: a person pulled it.
+    """
     image = find_image(name)
-    if image is None:
+    if image is None or image.attrs["Architecture"] != own():
         return None
     built_from = image.labels.get(LABEL)
     pulled = bool(image.attrs["RepoDigests"]) and (spec is None or spec.official)

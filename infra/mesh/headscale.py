@@ -19,6 +19,8 @@ Argv = tuple[str, ...]
 _KEY = re.compile(r"[A-Za-z0-9_-]{16,200}")
 #: What the API calls the owner of a tagged node; the database has none.
 NOBODY = "tagged-devices"
+#: 0.27's refusal of a key that belongs to nobody.
+NEEDS_OWNER = 'required flag(s) "user" not set'
 
 
 class User(Model):
@@ -47,9 +49,10 @@ def create_user_key(user: User, valid: str = "1h") -> Argv:
     return _command("preauthkeys", "create", "--user", str(user.id), "--expiration", valid)
 
 
-def create_tag_key(tag: str, valid: str = "10m") -> Argv:
-    """A key with which one device may join, owned by nobody and carrying `tag`."""
-    return _command("preauthkeys", "create", "--tags", tag, "--expiration", valid)
+def create_tag_key(tag: str, owner: User | None = None, valid: str = "10m") -> Argv:
+    """A key with which one device may join, carrying `tag`; of nobody, which 0.27 does not know."""
+    of = ("--user", str(owner.id)) if owner else ()
+    return _command("preauthkeys", "create", *of, "--tags", tag, "--expiration", valid)
 
 
 def parse_users(output: bytes) -> tuple[User, ...]:
@@ -72,7 +75,7 @@ def parse_key(output: bytes) -> SecretStr:
     return SecretStr(key)
 
 
-_UNREADABLE = "Is this a version of headscale that meshkeeper knows (0.28, 0.29)?"
+_UNREADABLE = "Is this a version of headscale that meshkeeper knows (0.27 to 0.29)?"
 
 
 def _command(*words: str) -> Argv:
@@ -89,7 +92,7 @@ def _node(row: Mapping[str, Any]) -> NodeFact:
             node_key=str(row.get("node_key") or row.get("nodeKey") or ""),
             machine_key=str(row.get("machine_key") or row.get("machineKey") or ""),
             addresses=tuple(row.get("ip_addresses") or row.get("ipAddresses") or ()),
-            tags=tuple(row.get("tags") or ()),
+            tags=tuple(row.get("tags") or row.get("forced_tags") or ()),
             approved_routes=tuple(row.get("approved_routes") or row.get("approvedRoutes") or ()),
         )
     except (ValidationError, TypeError, AttributeError) as error:

@@ -5,8 +5,9 @@ import shlex
 from pydantic import SecretStr
 
 from infra.access.session import Session
-from infra.errors import BadInput
+from infra.errors import BadInput, StepFailed
 from infra.mesh.headscale import (
+    NEEDS_OWNER,
     Argv,
     User,
     create_tag_key,
@@ -59,7 +60,16 @@ def new_device_key(session: Session, user: str) -> SecretStr:
 
 
 def new_tag_key(session: Session, tag: str) -> SecretStr:
-    return parse_key(ask(session, f"make a key for {tag}", create_tag_key(tag)))
+    """Of nobody; where the server wants somebody, of its first user."""
+    step = f"make a key for {tag}"
+    try:
+        made = ask(session, step, create_tag_key(tag))
+    except StepFailed as error:
+        owners = users(session) if NEEDS_OWNER in error.message else ()
+        if not owners:
+            raise
+        made = ask(session, step, create_tag_key(tag, owners[0]))
+    return parse_key(made)
 
 
 def remove_tagged_nodes(session: Session, tag: str) -> None:

@@ -33,6 +33,9 @@ TimeOfDay = Annotated[
 Version = Annotated[
     str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$"), Field(examples=["0.29.2"])
 ]
+Variable = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$"), Field(examples=["title"])
+]
 Megabytes = Annotated[int, Field(ge=16, le=1_048_576, examples=[256])]
 PublicKey = Annotated[
     str,

@@ -69,6 +69,7 @@ class Machine(Model):
     """What the host really has: the smaller of the machine and its cgroup."""
 
     ram_bytes: Amount
+    architecture: Text = Field(description="Of its processor, as `uname -m` says it.")
     cores: Annotated[float, Field(ge=0, le=10_000)]
     disk_bytes: Amount
     disk_free_bytes: Amount

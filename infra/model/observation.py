@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from infra.model.base import Model
-from infra.model.host import HealthState, HostState, Lines, Text
+from infra.model.host import Amount, HealthState, HostState, Lines, Text
 from infra.model.snapshot import Sha256
 
 
@@ -39,6 +39,7 @@ class FileState(Model):
 
 
 class ContainerState(Model):
+    image: Text = Field(default="", description="The name by which its image was asked for.")
     image_id: Text = Field(description="`sha256:…` of the image it was made from.")
     running: bool
     health: Text = Field(description="`healthy`, `unhealthy`, `starting`; empty: no check.")
@@ -47,10 +48,18 @@ class ContainerState(Model):
     mark: Text = Field(description="Its label `meshkeeper.config`; empty: none.")
 
 
+class MemoryUse(Model):
+    """RAM and swap in use, without the page cache that is given back when it is needed."""
+
+    used_bytes: Amount = Field(description="By the whole host.")
+    containers: dict[Text, Amount] = Field(max_length=500, description="By running containers.")
+
+
 class StackState(Model):
     """One Compose project: its files (not its data) and its containers by name."""
 
     project: Text
+    data_bytes: Amount = Field(default=0, description="Of its data, as far as it was counted.")
     files: dict[Text, FileState] = Field(max_length=2_000, description="By relative path.")
     containers: dict[Text, ContainerState] = Field(max_length=100)
 
@@ -68,5 +77,7 @@ class Observation(Model):
     host: HostState
     stacks: dict[Text, StackState] = Field(max_length=32)
     images: dict[Text, Text] = Field(max_length=64)
+    projects: Lines = Field(description="Compose projects with a container of meshkeeper's.")
+    memory: MemoryUse
     mesh: MeshState | None = Field(description="None: there is no database, or none was asked for.")
     health: HealthState | None = Field(description="None: it was not asked for.")

@@ -5,11 +5,20 @@ but in infra/settings.py.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
 
 from infra.model.base import Model
+from infra.model.declaration import Declarations, built_in
 from infra.model.fields import (
     AbsolutePath,
     Address,
@@ -24,6 +33,7 @@ from infra.model.fields import (
     TimeOfDay,
     Timezone,
     UserName,
+    Variable,
     Version,
     not_root,
     without_password,
@@ -163,11 +173,40 @@ class Caddy(Model):
     memory_mb: Megabytes = 128
 
 
+class OtherStack(Model):
+    """Any other stack that is declared: meshkeeper's, or one of your own."""
+
+    host: Label
+    version: Version | None = Field(default=None, description="For its templates.")
+    memory_mb: Megabytes = Field(description="The limit of its main container.", examples=[64])
+    values: dict[Variable, str | int | bool] = Field(
+        default={}, description="What else its templates ask for."
+    )
+    secrets: dict[Variable, SecretRef] = Field(
+        default={},
+        description="Those that its stack.yaml needs, by the names there.",
+        examples=[{"api_token": "{secret: status_api_token}"}],
+    )
+
+
 class Stacks(Model):
-    """What runs on the site's hosts."""
+    """What runs on the site's hosts; any other declared stack by its name."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, OtherStack]
 
     headscale: Headscale
     caddy: Caddy
+
+    @property
+    def named(self) -> dict[str, Headscale | Caddy | OtherStack]:
+        """All of them, by name."""
+        return {"headscale": self.headscale, "caddy": self.caddy, **self.__pydantic_extra__}
+
+    @property
+    def secrets(self) -> dict[str, dict[str, SecretRef]]:
+        """By stack, and by the name that its stack.yaml has for it."""
+        return {name: stack.secrets for name, stack in self.__pydantic_extra__.items()}
 
 
 class Retention(Model):
@@ -229,6 +268,12 @@ class Site(Model):
     drill: Drill = Drill()
     audit: Audit = Audit()
     network: Network = Network()
+    _declared: Declarations = PrivateAttr(default_factory=built_in)
+
+    @property
+    def declared(self) -> Declarations:
+        """The stacks that a site may name: those of meshkeeper, and those beside the site file."""
+        return self._declared
 
     @property
     def name(self) -> str:
@@ -241,18 +286,30 @@ class Site(Model):
         return f"{self.stacks.headscale.subdomain}.{self.domain}"
 
     @property
+    def pages(self) -> dict[str, str]:
+        """Stack → full host name of its page, of those that have one: `status.cronova.dev`."""
+        pages = {name: self.declared[name].declaration.web for name in self.stacks.named}
+        return {name: f"{web.name}.{self.domain}" for name, web in pages.items() if web}
+
+    @property
     def server_url(self) -> str:
         return f"https://{self.headscale_name}"
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> "Site":
-        if info.context is PARTS_ONLY:
-            return self
+        if isinstance(info.context, Reading):
+            self._declared = info.context.declared
+            if info.context.parts_only:
+                return self
         problems = [problem for rule in RULES for problem in rule.check(self)]
         if problems:
             raise ValueError("\n".join(problems))
         return self
 
 
-#: As validation context: check each part, and not yet how they go together.
-PARTS_ONLY: dict[str, Any] = {"parts only": True}
+class Reading(NamedTuple):
+    """As validation context: the stacks that may be named; whether to check each part only, and not
+    yet how they go together."""
+
+    declared: Declarations
+    parts_only: bool = False

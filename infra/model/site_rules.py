@@ -10,34 +10,114 @@ if TYPE_CHECKING:
 
 
 def published_ports(site: "Site", host: str) -> tuple[PublishedPort, ...]:
-    """The ports that the stacks of `host` open to the internet; sshd's is not among them."""
-    ports: list[PublishedPort] = []
-    if site.stacks.caddy.host == host:
-        ports += [PublishedPort(port=80), PublishedPort(port=443)]
-        ports.append(PublishedPort(port=443, protocol="udp"))
-    if site.stacks.headscale.host == host:
-        ports.append(PublishedPort(port=3478, protocol="udp"))
-    return tuple(ports)
+    """The ports that the stacks of `host` open to the internet; sshd's is not among them.
+
+    Sorted: the order of the firewall's rules is no change of them.
+    """
+    ports = [
+        port
+        for name, stack in site.stacks.named.items()
+        if stack.host == host and name in site.declared
+        for port in site.declared[name].declaration.needs.ports
+    ]
+    return tuple(sorted(ports, key=lambda port: (port.protocol, port.port)))
+
+
+def _undeclared(site: "Site") -> list[str]:
+    known = ", ".join(sorted(site.declared))
+    return [
+        f"stacks.{name}: no stack of this name is declared; declared are: {known}; one of your own "
+        f"is a folder stacks/{name} beside the site file, with a stack.yaml"
+        for name in site.stacks.named
+        if name not in site.declared
+    ]
 
 
 def _unknown_hosts(site: "Site") -> list[str]:
-    named = {"headscale": site.stacks.headscale.host, "caddy": site.stacks.caddy.host}
     known = ", ".join(site.hosts)
     return [
-        f"stacks.{stack}.host: no host is called {host!r}; write one of: {known}"
-        for stack, host in named.items()
-        if host not in site.hosts
+        f"stacks.{name}.host: no host is called {stack.host!r}; write one of: {known}"
+        for name, stack in site.stacks.named.items()
+        if stack.host not in site.hosts
     ]
+
+
+def _missing_needs(site: "Site") -> list[str]:
+    return [
+        f"stacks.{name}: it needs the stack {needed}, which is not here; add stacks.{needed}"
+        for name, needed in _needs(site)
+        if needed not in site.stacks.named
+    ]
+
+
+def _secrets_apart_from_needs(site: "Site") -> list[str]:
+    """Neither is one missing, nor does one lie on a host for nothing."""
+    problems = []
+    for name in site.stacks.named:
+        if name not in site.declared:
+            continue
+        needed = site.declared[name].declaration.needs.secrets
+        given = site.stacks.secrets.get(name, {})
+        problems += [
+            f"stacks.{name}.secrets.{secret}: is missing, and its stack.yaml needs it; write "
+            f"{{secret: {name.replace('-', '_')}_{secret}}} and put the value into the secrets file"
+            for secret in needed
+            if secret not in given
+        ]
+        problems += [
+            f"stacks.{name}.secrets.{secret}: its stack.yaml needs no such secret; take it out, or "
+            "name it there in needs.secrets"
+            for secret in given
+            if secret not in needed
+        ]
+    return problems
 
 
 def _stacks_apart(site: "Site") -> list[str]:
-    headscale, caddy = site.stacks.headscale.host, site.stacks.caddy.host
-    if headscale == caddy or not {headscale, caddy} <= site.hosts.keys():
-        return []
+    hosts = {name: stack.host for name, stack in site.stacks.named.items()}
     return [
-        f"stacks.caddy.host: {caddy!r} is another host than headscale's, which Caddy reaches on "
-        f"its own host only; write {headscale}"
+        f"stacks.{name}.host: {hosts[name]!r} is another host than {needed}'s, which {name} reaches "
+        f"on its own host only; write {hosts[needed]}"
+        for name, needed in _needs(site)
+        if needed in hosts and hosts[name] != hosts[needed]
+        if {hosts[name], hosts[needed]} <= site.hosts.keys()
     ]
+
+
+def _needs(site: "Site") -> list[tuple[str, str]]:
+    """(stack, one that it needs), of all that are declared."""
+    return [
+        (name, needed)
+        for name in site.stacks.named
+        if name in site.declared
+        for needed in site.declared[name].declaration.needs.stacks
+    ]
+
+
+def _double_names(site: "Site") -> list[str]:
+    """A page's name belongs to one stack."""
+    taken = {site.stacks.headscale.subdomain: "headscale"}
+    problems = []
+    for name in site.stacks.named:
+        web = site.declared[name].declaration.web if name in site.declared else None
+        if web and taken.setdefault(web.name, name) != name:
+            problems.append(
+                f"stacks.{name}: its page is {web.name}.{site.domain}, which is {taken[web.name]}'s "
+                "already; write another web.name into its stack.yaml"
+            )
+    return problems
+
+
+def _double_ports(site: "Site") -> list[str]:
+    problems = []
+    for host in site.hosts:
+        ports = published_ports(site, host)
+        problems += [
+            f"stacks: {port} of {host} is published by two stacks; take one of them out, or move it"
+            for port in dict.fromkeys(ports)
+            if ports.count(port) > 1
+        ]
+    return problems
 
 
 def _swallowed_names(site: "Site") -> list[str]:
@@ -76,12 +156,16 @@ class Rule(NamedTuple):
     check: Callable[["Site"], list[str]]
 
 
-_HEADSCALE_HOST = ("stacks", "headscale", "host")
-_CADDY_HOST = ("stacks", "caddy", "host")
+_STACK, _STACK_HOST = ("stacks", "*"), ("stacks", "*", "host")
 
 RULES = (
-    Rule((("hosts", "*"), _HEADSCALE_HOST, _CADDY_HOST), _unknown_hosts),
-    Rule((("hosts", "*"), _HEADSCALE_HOST, _CADDY_HOST), _stacks_apart),
+    Rule((_STACK,), _undeclared),
+    Rule((("hosts", "*"), _STACK_HOST), _unknown_hosts),
+    Rule((_STACK,), _missing_needs),
+    Rule((("stacks", "*", "secrets", "*"),), _secrets_apart_from_needs),
+    Rule((("hosts", "*"), _STACK_HOST), _stacks_apart),
+    Rule((("domain",), ("stacks", "headscale", "subdomain"), _STACK), _double_names),
+    Rule((("hosts", "*"), _STACK_HOST), _double_ports),
     Rule(
         (
             ("domain",),
@@ -91,7 +175,7 @@ RULES = (
         _swallowed_names,
     ),
     Rule(
-        (("hosts", "*", "port"), _HEADSCALE_HOST, _CADDY_HOST),
+        (("hosts", "*", "port"), _STACK_HOST),
         _port_collisions,
     ),
     Rule(

@@ -15,7 +15,7 @@ JOURNALD = "/etc/systemd/journald.conf.d/90-meshkeeper.conf"
 SYSCTL = "/etc/sysctl.d/90-meshkeeper.conf"
 FILES = (FAIL2BAN, UPGRADES, JOURNALD, SYSCTL)
 
-BASE_PACKAGES = ("ca-certificates", "iptables", "python3", "sudo", "tzdata", "ufw")
+BASE_PACKAGES = ("ca-certificates", "iptables", "nftables", "python3", "sudo", "tzdata", "ufw")
 PACKAGES = (
     *BASE_PACKAGES,
     "fail2ban",

@@ -1,7 +1,7 @@
 """What has to change on a host so that a stack is as it is wanted. Pure.
 
 image missing or another → ship,  file differs → write,  container differs → start,
-only what Caddy takes over while it runs → reload
+only what a container takes over while it runs → reload
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from infra.model.observation import ContainerState, StackState
 from infra.model.stack import (
     PENDING,
-    ReloadCaddy,
+    ReloadStack,
     RenderedStack,
     ShipImage,
     StackChange,
@@ -18,14 +18,10 @@ from infra.model.stack import (
     WriteFile,
 )
 
-#: What Caddy takes over while it runs.
-RELOADED = ("Caddyfile", "acme_root.pem")
 MODE = 0o644
 MISSING = "is missing"
-INTERRUPTS = {
-    "headscale": "For a second or two Caddy holds new requests; traffic between devices goes on.",
-    "caddy": "Open connections to Caddy break once; clients come back within seconds.",
-}
+#: Characters of an image id that people are shown: `sha256:` and twelve more.
+_SHORT = 19
 
 
 def plan_stack(
@@ -43,11 +39,11 @@ def plan_stack(
     differing = _differing(wanted, image_ids, state)
     changes: tuple[StackChange, ...] = (*ships, *writes)
     if differing:
-        changes += (_start(wanted, differing),)
+        changes += (_start(wanted, differing, migrates=_migrates(wanted, image_ids, state)),)
     elif _must_reload(wanted, state, writes):
-        changes += (_reload(),)
+        changes += (_reload(wanted),)
     elif PENDING in state.files:
-        changes += (_start(wanted, {}),)
+        changes += (_start(wanted, {}, migrates=False),)
     return StackPlan(target=f"{wanted.host}.{wanted.name}", changes=changes)
 
 
@@ -65,8 +61,23 @@ def _ships(
             )
 
 
+def with_pins(plan: StackPlan, ids: Mapping[str, str], pinned: Mapping[str, str]) -> StackPlan:
+    """The plan with a note for each of its stack's images whose name meant another one until now.
+
+    `ids` and `pinned`: by name, of today and of the last rollout. A tag can be moved, by its makers or
+    by somebody else: that is for the approver to see.
+    """
+    notes = tuple(
+        f"{name} is another image than when it was last rolled out: {pinned[name][:_SHORT]} then, "
+        f"{ids[name][:_SHORT]} now"
+        for name in ids
+        if ids[name] != pinned[name]
+    )
+    return plan.model_copy(update={"notes": (*plan.notes, *notes)})
+
+
 def _writes(wanted: RenderedStack, state: StackState) -> Iterator[WriteFile]:
-    for path, file in wanted.files.items():
+    for path, file in wanted.written.items():
         there = state.files.get(path)
         if there and (there.sha256, there.mode) == (file.sha256, MODE):
             continue
@@ -74,7 +85,7 @@ def _writes(wanted: RenderedStack, state: StackState) -> Iterator[WriteFile]:
             item=f"{wanted.name}.file",
             summary=f"write {path}: it {'differs' if there else 'is missing'}",
             path=path,
-            sha256=file.sha256,
+            sha256=file.mark,
         )
 
 
@@ -100,30 +111,39 @@ def _reason(container: ContainerState | None, mark: str, image_id: str) -> str:
     return "" if container.running else "does not run"
 
 
-def _start(wanted: RenderedStack, differing: Mapping[str, str]) -> StartStack:
+def _migrates(wanted: RenderedStack, image_ids: Mapping[str, str], state: StackState) -> bool:
+    """Whether the data get a server of another image, also where its configuration differs too."""
+    if wanted.server is None or wanted.server not in state.containers:
+        return False
+    there = state.containers[wanted.server].image_id
+    return there != image_ids[wanted.container_images[wanted.server]]
+
+
+def _start(wanted: RenderedStack, differing: Mapping[str, str], *, migrates: bool) -> StartStack:
     reasons = "; ".join(f"{name} {reason}" for name, reason in differing.items())
     return StartStack(
         item=f"{wanted.name}.containers",
         summary=f"start {wanted.name}: {reasons or 'its last rollout was cut off before its gate'}",
-        interrupts=INTERRUPTS[wanted.name] if _is_replaced(wanted.name, differing) else "",
+        detail="A snapshot of the data is taken first." if migrates else "",
+        interrupts=" ".join(
+            wanted.interrupts[name]
+            for name, reason in differing.items()
+            if reason != MISSING and name in wanted.interrupts
+        ),
         containers=tuple(differing),
+        migrates=migrates,
     )
-
-
-def _is_replaced(container: str, differing: Mapping[str, str]) -> bool:
-    return differing.get(container, MISSING) != MISSING
 
 
 def _must_reload(wanted: RenderedStack, state: StackState, writes: tuple[WriteFile, ...]) -> bool:
     """Also after a rollout that was cut off: nobody knows whether it still reloaded."""
-    if wanted.name != "caddy":
+    if wanted.reload is None:
         return False
-    return PENDING in state.files or any(write.path in RELOADED for write in writes)
+    return PENDING in state.files or any(write.path in wanted.reload.files for write in writes)
 
 
-def _reload() -> ReloadCaddy:
-    return ReloadCaddy(item="caddy.configuration", summary="let caddy take over its Caddyfile")
-
-
-def _short(digest: str) -> str:
-    return digest[:12]
+def _reload(wanted: RenderedStack) -> ReloadStack:
+    return ReloadStack(
+        item=f"{wanted.name}.configuration",
+        summary=f"let {wanted.name} take over its configuration",
+    )

@@ -1,81 +1,127 @@
 """Brings one stack to its wanted state, or back to the one it had."""
 
-import platform
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Iterable, Mapping
 
 from infra.access.session import Session
 from infra.errors import CouldNotRun, GateFailed, StepFailed
-from infra.images.ship import ship_images
+from infra.images.parcel import parcel
+from infra.images.platforms import Architecture, architecture_of
+from infra.images.ship import chunks, progress
 from infra.model.stack import (
-    Check,
-    ReloadCaddy,
+    PutBack,
+    ReloadStack,
+    RenderedSecret,
     RenderedStack,
     ShipImage,
     StackPlan,
     StartStack,
-    WriteFile,
 )
+from infra.planning.room import require_room
 from infra.rollout import compose, files
+from infra.rollout.engine_store import engine_store, require_image
 from infra.rollout.local_gate import gate_locally
+from infra.rollout.reload import reload_stack
+from infra.rollout.secret_files import masked
 
 #: For one image: some 120 MB over a slow home's uplink.
 UPLOAD_SECONDS = 3600
+log = logging.getLogger(__name__)
 
 
 def send_images(session: Session, plan: StackPlan) -> None:
-    """Stream the images that the host lacks into its engine.
+    """Give the host's engine the images that it lacks, and of them the layers that it lacks.
 
-    Raises CouldNotRun for a host with another kind of processor than ours.
+    Raises ImageUnavailable, StepFailed when the engine then has another image than the planned one.
     """
+    architecture = processor_of(session)
+    for change in plan.changes:
+        if isinstance(change, ShipImage):
+            send_image(session, change, architecture)
+
+
+def processor_of(session: Session) -> Architecture:
+    """The host's. Raises ImageUnavailable for one that no images are made for."""
     theirs = session.check("ask for its processor", "uname -m").decode(errors="replace").strip()
-    if theirs != platform.machine():
-        raise CouldNotRun(
-            f"{session.login.name} has another processor ({theirs[:20]}) than this machine "
-            f"({platform.machine()}), for which the images are.",
-            "Run meshkeeper on a machine of the host's kind.",
-        )
+    return architecture_of(theirs, session.login.name)
 
-    def load(chunks: Iterator[bytes]) -> None:
+
+def send_image(session: Session, change: ShipImage, architecture: Architecture) -> None:
+    """One image, whole or not at all: the engine checks each layer, and we what it has then."""
+    store = engine_store(session)
+    with parcel(change.image, architecture, store.images) as sent:
+        if sent.image_id != change.image_id:
+            raise CouldNotRun(
+                f"{change.image} was made anew on this machine since the plan was made.",
+                "Plan again.",
+            )
+        began = time.monotonic()
         command = session.as_root("docker load --quiet")
-        session.send("docker load", command, chunks, timeout=UPLOAD_SECONDS)
+        session.send("docker load", command, chunks(sent), timeout=UPLOAD_SECONDS)
+        log.info(progress(sent, sent.size, time.monotonic() - began))
+    if store.names_by_configuration:
+        require_image(session, change)
 
-    ship_images([c.image for c in plan.changes if isinstance(c, ShipImage)], load)
+
+def have_room(
+    session: Session, stack: RenderedStack, plan: StackPlan, sizes: Mapping[str, int]
+) -> None:
+    """Raises CouldNotRun where the disk is too small for what is planned, before it is touched.
+
+    `sizes`: of images by name, unpacked, in bytes.
+    """
+    written = sum(len(file.content.encode()) for file in stack.written.values())
+    shipped = sum(sizes[c.image] for c in plan.changes if isinstance(c, ShipImage))
+    require_room(session.login.name, files.releases(session, stack), written, shipped)
 
 
 def write(session: Session, stack: RenderedStack, plan: StackPlan) -> None:
-    """Keep what is there, then replace the files that differ."""
-    files.keep_previous(session, stack)
-    paths = tuple(c.path for c in plan.changes if isinstance(c, WriteFile))
-    if paths:
-        files.write_files(session, stack, paths)
+    """Make the release, with the data from before it where it may change them; write its files."""
+    migrates = any(c.migrates for c in plan.changes if isinstance(c, StartStack))
+    files.prepare(session, stack, migrates=migrates)
 
 
 def start(session: Session, stack: RenderedStack, plan: StackPlan) -> None:
-    """Start what differs, or let Caddy take over its file; nothing when neither is planned."""
+    """Start what differs, or let it take over its files; nothing when neither is planned."""
     if any(isinstance(c, StartStack) for c in plan.changes):
         compose.start(session, stack)
-    elif any(isinstance(c, ReloadCaddy) for c in plan.changes):
-        compose.reload_caddy(session)
+    elif any(isinstance(c, ReloadStack) for c in plan.changes):
+        reload_stack(session, stack)
 
 
-def put_back(session: Session, stack: RenderedStack) -> tuple[Check, ...]:
-    """The files and images from before; a stack that was new is taken down, its data kept.
-
-    Returns the old state's own gate. Raises StepFailed or GateFailed when that is red, too.
-    """
-    if not files.restore_previous(session, stack):
-        compose.take_down(session, stack)
-        files.finish(session, stack)
-        return ()
+def start_anew(session: Session, stack: RenderedStack) -> None:
+    """Start what differs from files that another release has, and let Caddy take over its own."""
     compose.start(session, stack)
-    if stack.name == "caddy":
-        compose.reload_caddy(session)
-    checks = gate_locally(session, stack.name)
-    files.finish(session, stack)
-    return checks
+    reload_stack(session, stack)
 
 
-def why(session: Session, container: str, error: GateFailed | StepFailed) -> str:
-    """The reason with the container's last log lines, read before anything is put back."""
+def put_back(session: Session, stack: RenderedStack) -> PutBack:
+    """Files, images and data from before; a stack that was new is taken down, its data kept.
+
+    Asks the old state's own gate, too. Raises StepFailed or GateFailed when that is red.
+    """
+    restored = files.restore(session, stack)
+    if not restored.back:
+        compose.take_down(session, stack)
+        files.drop(session, stack)
+        return PutBack(diff=restored.diff)
+    start_anew(session, stack)
+    checks = gate_locally(session, stack)
+    files.drop(session, stack)
+    return PutBack(checks=checks, data_of=restored.data_of, diff=restored.diff)
+
+
+def why(
+    session: Session,
+    container: str,
+    error: GateFailed | StepFailed,
+    secrets: Iterable[RenderedSecret] = (),
+) -> str:
+    """The reason with the container's last log lines, read before anything is put back.
+
+    `secrets` are what it may have written there.
+    """
     lines = compose.last_log_lines(session, container)
-    return f"{session.login.name}: {error.message}\nThe last log lines of {container}:\n{lines}"
+    told = f"{session.login.name}: {error.message}\nThe last log lines of {container}:\n{lines}"
+    return masked(told, secrets)

@@ -24,9 +24,9 @@ def down(stack: RenderedStack) -> str:
     return _compose(stack, "down")
 
 
-def reload() -> str:
-    """Caddy takes over its file through its own admin API; forced: the root beside it counts."""
-    return "docker exec caddy caddy reload --force --config /etc/caddy/Caddyfile"
+def down_project(project: str) -> str:
+    """The same for a stack of which nothing but the name is known: the engine's labels say the rest."""
+    return shlex.join(("docker", "compose", "--project-name", project, "down"))
 
 
 def logs(container: str) -> str:
@@ -41,8 +41,9 @@ def take_down(session: Session, stack: RenderedStack) -> None:
     session.check(f"stop {stack.name}", session.as_root(down(stack)), timeout=START_SECONDS)
 
 
-def reload_caddy(session: Session) -> None:
-    session.check("reload caddy", session.as_root(reload()))
+def take_down_project(session: Session, project: str) -> None:
+    command = session.as_root(down_project(project))
+    session.check(f"take down {project}", command, timeout=START_SECONDS)
 
 
 def last_log_lines(session: Session, container: str) -> str:

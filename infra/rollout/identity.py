@@ -1,11 +1,12 @@
 """The server's identity: pinned at the first rollout, and required at every later one."""
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from infra.access.anchor import load_anchor, update_anchor
 from infra.access.web import relay_key
-from infra.errors import GateFailed
+from infra.errors import BadInput, GateFailed
 from infra.model.anchor import Anchor, RolledOutPolicy
 from infra.model.site import Site
 from infra.model.snapshot import POLICY
@@ -40,11 +41,37 @@ def pin(settings: Settings, site: Site, server_key: str, headscale: RenderedStac
 
 def announce_policy(settings: Settings, site: Site, headscale: RenderedStack) -> None:
     """Note the policy that a rollout is about to write: killed after that, it is known all the same."""
-    policy = _policy_of(headscale)
+    _note(settings, site, _policy_of(headscale), _announced)
+
+
+def announce_known_policy(settings: Settings, site: Site, policy: str) -> None:
+    """The same for a release that lies on the host, a suspect: its policy must once have been ours.
+
+    `policy` is its SHA-256 (hex). Raises BadInput.
+    """
+    if policy not in {known.sha256 for known in load_anchor(settings, site.name).policies}:
+        raise BadInput(
+            "The policy of that release is none that this machine has rolled out.",
+            "Somebody changed it on the host. Roll out what you want from the site file instead.",
+        )
+    _note(settings, site, policy, _announced)
+
+
+def confirm_known_policy(settings: Settings, site: Site, policy: str) -> None:
+    """It is in force: the gate has passed."""
+    _note(settings, site, policy, _confirmed)
+
+
+def _note(
+    settings: Settings,
+    site: Site,
+    policy: str,
+    noted: Callable[[Anchor, str], tuple[RolledOutPolicy, ...]],
+) -> None:
     update_anchor(
         settings,
         site.name,
-        lambda known: known.model_copy(update={"policies": _announced(known, policy)}),
+        lambda known: known.model_copy(update={"policies": noted(known, policy)}),
     )
 
 

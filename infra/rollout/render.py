@@ -1,151 +1,174 @@
-"""The wanted state of both stacks, from a site file and the templates. Pure."""
+"""The wanted state of a site's stacks, from its site file, their declarations and templates."""
 
-import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple, TypeVar
 
-import yaml
-from jinja2 import Environment, StrictUndefined
-
-from infra.model.request import StackName
+from infra.model.declaration import FILE, SECRETS, Declaration, Gate, Question
 from infra.model.site import Site
-from infra.model.stack import CANARY_TAG, RenderedFile, RenderedStack
+from infra.model.stack import CANARY_TAG, RenderedFile, RenderedSecret, RenderedStack
+from infra.planning.order import rollout_order
+from infra.rollout.compose_file import (
+    limit_bytes,
+    require_declared_ports,
+    require_snapshot_containers,
+    services,
+)
+from infra.rollout.templates import Templates
 
 SIDECAR_IMAGE = "python:3.13-slim-trixie"
 COMPOSE = "docker-compose.yml"
-#: In the order of a rollout.
-STACKS: tuple[StackName, ...] = ("headscale", "caddy")
-FILES: dict[StackName, tuple[str, ...]] = {
-    "headscale": (
-        "backup.sh",
-        "snapshot.py",
-        "config/config.yaml",
-        "config/policy.hujson",
-        "config/extra_records.json",
-        "config/derp.yaml",
-    ),
-    "caddy": ("Caddyfile", "www/index.html"),
-}
-ACME_ROOT_AT: dict[StackName, str] = {
-    "headscale": "config/acme_root.pem",
-    "caddy": "acme_root.pem",
-}
-#: Keys, certificates and databases: made by the services, never written by us.
-DATA: dict[StackName, tuple[str, ...]] = {"headscale": ("data",), "caddy": ("data", "config")}
-#: Programs: they go as they are.
-VERBATIM = ("backup.sh", "snapshot.py")
-#: What each container reads at its start. Caddy reads its files when told to.
-READ_BY: dict[str, tuple[str, ...]] = {
-    "headscale": ("config/",),
-    "headscale-backup": ("backup.sh", "snapshot.py"),
-    "caddy": (),
-}
-_TREE = Path(__file__).resolve().parents[1] / "docker/vps/networking"
-_JINJA = Environment(undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701 - no HTML of others
+Q = TypeVar("Q", bound=Question)
+#: By stack, and by path below its folder.
+Secrets = Mapping[str, Mapping[str, RenderedSecret]]
 
 
-def stack_directory(site: Site, stack: StackName) -> PurePosixPath:
-    """The stack's folder on its host, in the shape of the user's tree."""
-    admin = site.hosts[stack_host(site, stack)].admin
-    return PurePosixPath("/home", admin, "docker/vps/networking", stack)
+class Route(NamedTuple):
+    """A stack's page: its name in the world, and where the container answers."""
+
+    address: str
+    upstream: str
 
 
-def stack_host(site: Site, stack: StackName) -> str:
-    hosts: dict[StackName, str] = {
-        "headscale": site.stacks.headscale.host,
-        "caddy": site.stacks.caddy.host,
-    }
-    return hosts[stack]
+def render_stacks(
+    site: Site, acme_root: bytes | None = None, secrets: Secrets | None = None
+) -> dict[str, RenderedStack]:
+    """All stacks in rollout order; `acme_root` is the PEM of `stacks.caddy.acme_root`.
 
+    `secrets`: of stacks that are to be rolled out; no template sees them.
 
-def backups_directory(site: Site) -> PurePosixPath:
-    """Where the sidecar writes its snapshots."""
-    admin = site.hosts[site.stacks.headscale.host].admin
-    return PurePosixPath("/home", admin, "backups/headscale")
-
-
-def render_stacks(site: Site, acme_root: bytes | None = None) -> dict[StackName, RenderedStack]:
-    """Both stacks in rollout order; `acme_root` is the PEM of `stacks.caddy.acme_root`."""
-    style = _text("caddy", "style.css")
-    values = {
-        "site": site,
-        "headscale": site.stacks.headscale,
-        "caddy": site.stacks.caddy,
-        "headscale_image": f"headscale/headscale:{site.stacks.headscale.version}",
-        "caddy_image": f"caddy:{site.stacks.caddy.version}",
-        "sidecar_image": SIDECAR_IMAGE,
-        "canary_tag": CANARY_TAG,
-        "backups": backups_directory(site),
-        "acme_root": acme_root is not None,
-        "style": style,
-        "style_hash": _csp_hash(style),
-    }
+    Raises BadInput for templates that can't be filled in, and stacks that need each other.
+    """
     return {
-        stack: _stack(site, stack, _contents(stack, values, acme_root), values) for stack in STACKS
+        name: _stack(site, name, acme_root, (secrets or {}).get(name, {}))
+        for name in rollout_order(_needs(site))
     }
 
 
-def _folders(site: Site, stack: StackName) -> dict[PurePosixPath, int]:
-    """What is mounted exists before Docker would make it; only root reads the data."""
-    home = stack_directory(site, stack)
-    folders = {home: 0o755} | {home / PurePosixPath(path).parent: 0o755 for path in FILES[stack]}
-    folders |= {home / name: 0o700 for name in DATA[stack]}
-    # The sidecar's archives belong to the admin's group, as which they are fetched.
-    return folders | ({backups_directory(site): 0o2750} if stack == "headscale" else {})
-
-
-def _contents(
-    stack: StackName, values: dict[str, Any], acme_root: bytes | None
-) -> dict[str, bytes]:
-    """All files besides the compose file."""
-    contents = {name: _content(stack, name, values) for name in FILES[stack]}
-    return contents | ({ACME_ROOT_AT[stack]: acme_root} if acme_root else {})
+def _needs(site: Site) -> dict[str, set[str]]:
+    """Who routes to a page comes after it, so that nobody is led to nowhere."""
+    declared = {name: site.declared[name].declaration for name in site.stacks.named}
+    pages = {name for name, declaration in declared.items() if declaration.web}
+    return {
+        name: {*declaration.needs.stacks, *(pages if declaration.routes_web else ())}
+        for name, declaration in declared.items()
+    }
 
 
 def _stack(
-    site: Site, stack: StackName, contents: Mapping[str, bytes], values: dict[str, Any]
+    site: Site, name: str, acme_root: bytes | None, secrets: Mapping[str, RenderedSecret]
 ) -> RenderedStack:
     """Render the compose file twice: its containers carry a mark of all that they depend on."""
-    unmarked = dict.fromkeys(READ_BY, "")
-    services = yaml.safe_load(_content(stack, COMPOSE, values | {"marks": unmarked}))["services"]
-    marks = {name: _mark(services[name], name, contents) for name in services}
-    compose = _content(stack, COMPOSE, values | {"marks": marks})
+    declared, host = site.declared[name], site.stacks.named[name].host
+    declaration, admin = declared.declaration, site.hosts[host].admin
+    home = PurePosixPath("/home", admin)
+    templates = Templates(declared, _values(site, name, home, acme_root))
+    contents = _contents(templates, declaration, acme_root)
+    unmarked = templates.content(COMPOSE, marks=_AnyMark())
+    found = services(declared.folder / COMPOSE, unmarked)
+    require_declared_ports(declared.folder / COMPOSE, found, declaration.needs.ports)
+    require_snapshot_containers(declared.folder / COMPOSE, found, declaration.snapshot)
+    read = contents | {path: secret.mark.encode() for path, secret in secrets.items()}
+    marks = {service: _mark(found[service], service, declaration, read) for service in found}
+    contents = {COMPOSE: templates.content(COMPOSE, marks=marks), **contents}
     return RenderedStack(
-        name=stack,
-        host=stack_host(site, stack),
-        admin=site.hosts[stack_host(site, stack)].admin,
-        directory=stack_directory(site, stack),
-        folders=_folders(site, stack),
-        data=DATA[stack],
-        files={
-            path: RenderedFile(content=content.decode())
-            for path, content in {COMPOSE: compose, **contents}.items()
-        },
+        name=name,
+        host=host,
+        admin=admin,
+        directory=home / declared.place,
+        folders=_folders(home, home / declared.place, declaration, read),
+        data=declaration.data,
+        files={path: RenderedFile(content=content.decode()) for path, content in contents.items()},
+        secrets=dict(secrets),
         containers=marks,
-        container_images={name: str(service["image"]) for name, service in services.items()},
+        container_images={name: str(service["image"]) for name, service in found.items()},
+        memory={name: limit_bytes(service) for name, service in found.items()},
+        snapshot=declaration.snapshot,
+        reload=declaration.reload,
+        interrupts=declaration.interrupts,
+        gate=_gate(declaration.gate, templates),
     )
 
 
-def _mark(service: dict[str, Any], name: str, contents: Mapping[str, bytes]) -> str:
+def _values(site: Site, name: str, home: PurePosixPath, acme_root: bytes | None) -> dict[str, Any]:
+    """What a template may ask for (docs/stacks.md)."""
+    return {
+        "site": site,
+        "stack": site.stacks.named[name],
+        "home": home,
+        "routes": _routes(site),
+        "python_image": SIDECAR_IMAGE,
+        "canary_tag": CANARY_TAG,
+        "acme_root": acme_root is not None,
+    }
+
+
+def _routes(site: Site) -> tuple[Route, ...]:
+    pages = {name: site.declared[name].declaration.web for name in site.stacks.named}
+    return tuple(
+        Route(f"{web.name}.{site.domain}", f"{name}:{web.port}")
+        for name, web in pages.items()
+        if web
+    )
+
+
+def _contents(
+    templates: Templates, declaration: Declaration, acme_root: bytes | None
+) -> dict[str, bytes]:
+    """All files besides the compose file."""
+    contents = {path: templates.content(path) for path in templates.paths() if path != COMPOSE}
+    if acme_root and declaration.acme_root:
+        contents[declaration.acme_root] = acme_root
+    return contents
+
+
+def _folders(
+    home: PurePosixPath,
+    directory: PurePosixPath,
+    declaration: Declaration,
+    contents: Mapping[str, bytes],
+) -> dict[PurePosixPath, int]:
+    """What is mounted exists before Docker would make it; only root reads data and secrets.
+
+    A secret's own file can be read by any user of a container: it is shut off by its folder, which
+    a container does not pass.
+    """
+    folders = {directory: 0o755} | {directory / PurePosixPath(p).parent: 0o755 for p in contents}
+    folders |= {folder: 0o700 for folder in folders if folder == directory / SECRETS}
+    folders |= {directory / name: 0o700 for name in declaration.data}
+    return folders | {home / name: int(mode, 8) for name, mode in declaration.home_folders.items()}
+
+
+def _gate(gate: Gate, templates: Templates) -> Gate:
+    """Its addresses are templates, too."""
+
+    def with_address(question: Q) -> Q:
+        return question.model_copy(update={"url": templates.filled_in(question.url, FILE)})
+
+    return gate.model_copy(
+        update={
+            "inside": tuple(with_address(question) for question in gate.inside),
+            "outside": tuple(with_address(question) for question in gate.outside),
+        }
+    )
+
+
+def _mark(
+    service: dict[str, Any], name: str, declaration: Declaration, contents: Mapping[str, bytes]
+) -> str:
     """SHA-256 (hex) of a container's declaration and of the files that it reads at its start."""
     digest = hashlib.sha256(json.dumps(service, sort_keys=True).encode())
+    read = declaration.reads.get(name, ("",))
     for path in sorted(contents):
-        if path.startswith(READ_BY[name]):
+        if path.startswith(read):
             digest.update(f"\0{path}\0".encode() + contents[path])
     return digest.hexdigest()
 
 
-def _content(stack: StackName, name: str, values: dict[str, Any]) -> bytes:
-    text = _text(stack, name)
-    return (text if name in VERBATIM else _JINJA.from_string(text).render(values)).encode()
+class _AnyMark:
+    """Stands for the marks while they are not known yet."""
 
-
-def _text(stack: StackName, name: str) -> str:
-    return (_TREE / stack / name).read_text(encoding="utf-8")
-
-
-def _csp_hash(style: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    def __getitem__(self, _name: str) -> str:
+        return ""

@@ -1,6 +1,7 @@
 """Pictures of the UI for docs/images: `python -m tests.browser.screenshots http://127.0.0.1:4200`.
 
-Wants a control plane in which a drill has ended.
+Wants a control plane in which a drill has ended. With `approval` behind the address it pictures a
+rollout that waits for its yes, with `failed` the last one that was put back; it wants such a one.
 """
 
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 from deployments.embedded.api import Api
+from tests.browser.approval import open_question
 from tests.browser.chromium import browser_page
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -33,18 +35,48 @@ def pages(url: str) -> dict[str, str]:
     }
 
 
+def failed_pages(url: str) -> dict[str, str]:
+    """Of the last rollout that was put back: its steps, and its report."""
+    api = Api(f"{url}/api")
+    deployment = api.deployment("rollout/rollout")
+    failed = api.last_ended(deployment["id"], ("FAILED",)) if deployment else []
+    if not failed:
+        sys.exit("No rollout of this control plane was put back.")
+    run = failed[0]["id"]
+    (report,) = [a for a in api.artifacts(run) if a["type"] == "markdown"]
+    return {
+        "rolled-back": f"{url}/runs/flow-run/{run}",
+        "rolled-back-report": f"{url}/artifacts/artifact/{report['id']}",
+    }
+
+
 def shoot(page: Page, address: str, target: Path) -> None:
     page.goto(address)
     page.wait_for_timeout(SETTLE)
     page.screenshot(path=target)
 
 
-def main(url: str) -> None:
+def shoot_approval(page: Page, url: str) -> None:
+    """The plan and the form that its approver sees."""
+    waiting = Api(f"{url}/api").waiting()
+    if not waiting:
+        sys.exit(
+            "No rollout waits in this control plane: start one in the UI, where it has changes."
+        )
+    open_question(page, url, waiting[0]["id"])
+    page.wait_for_timeout(SETTLE)
+    page.screenshot(path=IMAGES / "approval.png")
+
+
+def main(url: str, what: str) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
-    with browser_page(height=1500) as page:
-        for name, address in pages(url).items():
+    with browser_page(height=1000 if what == "approval" else 1500) as page:
+        if what == "approval":
+            shoot_approval(page, url)
+            return
+        for name, address in (failed_pages(url) if what == "failed" else pages(url)).items():
             shoot(page, address, IMAGES / f"{name}.png")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], *sys.argv[2:3] or ["drill"])

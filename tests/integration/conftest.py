@@ -1,8 +1,6 @@
 """A lab of the tests' own, booted from nothing and taken away again."""
 
-import fcntl
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,18 +9,15 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 
-from deployments.embedded.processes import carrying
-from deployments.lab.boot import Lab, boot
+from deployments.lab.boot import Lab
 from deployments.lab.command import meshkeeper
-from deployments.lab.down import take_down
 from deployments.lab.machine import Machine
 from deployments.lab.plan import TESTS, TWIN, LabPlan
-from deployments.lab.steps import IMAGES, MainJob, run_steps
+from deployments.lab.steps import MainJob, run_steps
 from deployments.lab.vps import Order, boot_vps, remove_vps, vps_machine
 from infra.access.docker import engine as docker_engine
-from infra.images.ensure import ensure_images
-from infra.settings import CONTROL_PLANE_MARK
 from tests.browser.chromium import page
+from tests.integration.labs import booted
 
 __all__ = ["page"]
 
@@ -94,16 +89,10 @@ def settings_before() -> MachineSettings:
 
 @pytest.fixture(scope="session")
 def lab(engine: DockerClient, plan: LabPlan, settings_before: MachineSettings) -> Iterator[Lab]:
-    """The tests' lab; what a killed run left behind goes first. Another run waits for its end."""
-    # Names and networks are the machine's, so the lock is too: another checkout waits as well.
-    with Path(tempfile.gettempdir(), f"{plan.prefix}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        take_down(engine, plan)
-        ensure_images(list(IMAGES))
-        yield boot(engine, plan)
-        take_down(engine, plan)
-        assert carrying(CONTROL_PLANE_MARK, str(plan.state)) == []
-        assert read_machine_settings() == settings_before
+    """The tests' lab."""
+    with booted(engine, plan) as lab:
+        yield lab
+    assert read_machine_settings() == settings_before
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,9 @@ from infra.host.apply import apply_change
 from infra.host.provision import Target, after, look, way_in
 from infra.model.site import Host
 
+#: Seconds for which a run that a test kills keeps its host locked.
+LEASE = 5
+
 
 class Ordered(NamedTuple):
     """A machine as it was delivered, and how it is reached; its key is `folder/id_ed25519`."""
@@ -49,7 +52,11 @@ def ordered(
 def target_for(lab: Lab, host: Host, folder: Path) -> Target:
     """The lab's site with `host` as its vps, and a state of its own."""
     settings = lab.settings.model_copy(
-        update={"state_dir": folder / "state", "ssh_key": folder / "id_ed25519"}
+        update={
+            "state_dir": folder / "state",
+            "ssh_key": folder / "id_ed25519",
+            "lease_seconds": LEASE,
+        }
     )
     return Target(settings, lab.site.model_copy(update={"hosts": {"vps": host}}), "vps")
 

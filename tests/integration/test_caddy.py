@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -11,9 +14,10 @@ from deployments.lab.witnesses import device, requests
 from infra.access.login import admin_login
 from infra.access.ssh import connect
 from infra.errors import GateFailed
-from infra.rollout import compose, local_gate
+from infra.rollout import local_gate
 from infra.rollout.local_gate import gate_locally
 from infra.rollout.outlook import wanted_stacks
+from infra.rollout.reload import reload_stack, reloading
 from tests.integration.rolling import keys_on_host, kinds, roll_out, site_changed
 
 ADMIN = "http://localhost:2019"
@@ -47,7 +51,9 @@ def test_the_landing_page_comes_with_careful_headers(mesh: Lab) -> None:
 
 def test_the_landing_page_is_the_rendered_one(mesh: Lab) -> None:
     page = mesh.observer.check("curl", "-sS", f"https://{mesh.site.domain}/")
-    wanted = wanted_stacks(mesh.site, ("caddy",))["caddy"].files["www/index.html"].content
+    wanted = (
+        wanted_stacks(mesh.settings, mesh.site, ("caddy",))["caddy"].files["www/index.html"].content
+    )
     assert page == wanted
 
 
@@ -84,6 +90,55 @@ def test_a_reload_drops_no_request_and_no_stream(mesh: Lab) -> None:
     assert (client.lost, set(client.states)) == (0, {"Running"})
 
 
+#: Four at once, each with connections of its own; the errors stand in the last column.
+ASK = """cd $(mktemp -d)
+for each in 1 2 3 4; do (
+    while [ ! -e stop ]; do
+        curl -s $1 -o /dev/null -m 10 -w '%{{http_code}} %{{errormsg}}\n' {url} >>answers.$each
+    done
+) & done
+read -r _
+touch stop
+wait
+cat answers.*
+"""
+
+
+@pytest.mark.parametrize("protocol", ["--http1.1", "--http2"])
+def test_no_new_connection_is_reset_or_left_without_an_answer_by_reloads(
+    mesh: Lab, protocol: str
+) -> None:
+    """By Caddy's own command alone each loses one request or two."""
+    caddy = wanted_stacks(mesh.settings, mesh.site, ("caddy",))["caddy"]
+    script = ASK.format(url=f"https://{mesh.site.domain}/")
+    with subprocess.Popen(
+        ["docker", "exec", "-i", mesh.observer.name, "sh", "-c", script, "sh", protocol],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as asking:  # fmt: skip
+        with connect(admin_login(mesh.settings, mesh.site, "vps")) as session:
+            for _ in range(5):
+                reload_stack(session, caddy)
+                time.sleep(1.5)  # who was held tries again after a second, and then after two more
+        answers = Counter(asking.communicate("stop\n", timeout=120)[0].splitlines())
+    assert set(answers) == {"200 "}
+    assert answers.total() > 50
+
+
+def test_a_door_that_was_left_shut_opens_by_itself(mesh: Lab) -> None:
+    """The host's shell is killed in mid-reload: its table stays, the ports in it do not."""
+    caddy = wanted_stacks(mesh.settings, mesh.site, ("caddy",))["caddy"]
+    assert caddy.reload
+    page = ("curl", "-sS", "-o", "/dev/null", f"https://{mesh.site.domain}/")
+    with connect(admin_login(mesh.settings, mesh.site, "vps")) as session:
+        killed = session.as_root("timeout --foreground --signal KILL 0.3 sh -s")
+        session.run(killed, stdin=reloading(caddy.reload).encode())
+        assert mesh.observer.run(*page, "-m", "0.9").status != 0
+        assert mesh.observer.run(*page, "-m", "10").status == 0
+        assert "meshkeeper_reload" in mesh.vps.check("nft", "list", "tables")
+        reload_stack(session, caddy)
+    assert "meshkeeper_reload" not in mesh.vps.check("nft", "list", "tables")
+
+
 def test_nobody_notices_that_headscale_is_replaced_and_its_keys_stay(mesh: Lab) -> None:
     def edit(values: dict[str, Any]) -> None:
         values["stacks"]["headscale"]["memory_mb"] = 240
@@ -102,13 +157,14 @@ def test_a_running_configuration_that_is_not_the_files_turns_the_gate_red(
     mesh: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_gate, "PATIENCE", 2)
+    caddy = wanted_stacks(mesh.settings, mesh.site, ("caddy",))["caddy"]
     with connect(admin_login(mesh.settings, mesh.site, "vps")) as session:
-        gate_locally(session, "caddy")
+        gate_locally(session, caddy)
         drift(mesh)
         with pytest.raises(GateFailed, match="another configuration"):
-            gate_locally(session, "caddy")
-        compose.reload_caddy(session)
-        gate_locally(session, "caddy")
+            gate_locally(session, caddy)
+        reload_stack(session, caddy)
+        gate_locally(session, caddy)
 
 
 def drift(lab: Lab) -> None:

@@ -36,6 +36,7 @@ from infra.images.ensure import ensure_images
 from infra.model.fields import PublishedPort
 from infra.model.host_change import Configure, SetAdmin, SetFirewall
 from infra.model.site import Derp, Host, Site
+from infra.model.stack import PutBack
 from infra.planning.host_access import sudoers_text
 from infra.planning.host_firewall import docker_block, ufw_rules
 from infra.rollout import apply
@@ -405,19 +406,20 @@ def test_ipv6_opened_by_hand_is_closed_again(provisioned) -> None:
 
 def test_a_first_rollout_that_turns_red_is_taken_down_with_its_files(provisioned) -> None:
     target = provisioned.target
-    stacks = wanted_stacks(that_cannot_serve(target.site), ("headscale",))
+    stacks = wanted_stacks(target.settings, that_cannot_serve(target.site), ("headscale",))
     stack, before = stacks["headscale"], provisioned.machine.check("docker", "ps", "-aq")
     with connect(target.admin) as session:
         seen = observe(session, query(target.site, "vps", stacks))
-        plan = plans(stacks, ensure_images(stack.images), seen)["headscale"]
+        ids = ensure_images(stack.images)
+        plan = plans(stacks, ids, ids, seen)["headscale"]
         apply.send_images(session, plan)
         apply.write(session, stack, plan)
         apply.start(session, stack, plan)
         with pytest.raises(GateFailed) as red:
-            gate_locally(session, "headscale")
+            gate_locally(session, stack)
         assert "getting DERPMap" in apply.why(session, "headscale", red.value)
 
-        assert apply.put_back(session, stack) == ()
+        assert apply.put_back(session, stack) == PutBack()
 
         again = observe(session, query(target.site, "vps", stacks)).stacks["headscale"]
     assert (again.files, again.containers) == ({}, {})

@@ -12,11 +12,13 @@ import pytest
 
 from deployments.lab.boot import Lab
 from deployments.lab.command import ask_meshkeeper, meshkeeper
+from deployments.lab.witnesses import requests
 from infra.access.anchor import anchor_path, canary_state_path, load_anchor, save_anchor
 from infra.access.login import admin_login
 from infra.access.ssh import connect
 from infra.errors import GateFailed
 from infra.host.observe import observe
+from infra.images.platforms import own
 from infra.mesh.headscale import list_nodes, list_users, parse_nodes, parse_users
 from infra.model.stack import CANARY_TAG, PENDING
 from infra.rollout import apply, outside_gate
@@ -70,8 +72,9 @@ def test_the_server_answers_outside_by_its_name_only(mesh: Lab) -> None:
 
 def test_a_configuration_that_cannot_serve_is_put_back(mesh: Lab) -> None:
     files, keys = files_on_host(mesh), keys_on_host(mesh)
-    with site_changed(mesh, break_headscale):
-        answer, status = ask_meshkeeper(mesh.plan, "rollout")
+    health = f"{mesh.site.server_url}/health"
+    with requests(mesh, health) as asked, site_changed(mesh, break_headscale):
+        answer, status = ask_meshkeeper(mesh.plan, "rollout", "--yes")
         assert status == 1, answer
         assert "headscale" in answer["message"]
         assert "getting DERPMap" in answer["message"], "the last log lines tell why"
@@ -79,6 +82,7 @@ def test_a_configuration_that_cannot_serve_is_put_back(mesh: Lab) -> None:
         assert files_on_host(mesh) == files
         assert server_key(mesh) == load_anchor(mesh.settings, mesh.site.name).server_key
     assert keys_on_host(mesh) == keys
+    assert asked.failed == {}
 
 
 def test_a_caddy_that_cannot_serve_is_put_back(mesh: Lab) -> None:
@@ -88,7 +92,7 @@ def test_a_caddy_that_cannot_serve_is_put_back(mesh: Lab) -> None:
         values["stacks"]["caddy"]["memory_mb"] = 16
 
     with site_changed(mesh, starve):
-        answer, status = ask_meshkeeper(mesh.plan, "rollout")
+        answer, status = ask_meshkeeper(mesh.plan, "rollout", "--yes")
         assert status == 1, answer
         assert "The container caddy ends again and again" in answer["message"]
         assert "Files and images are back" in answer["message"]
@@ -102,7 +106,7 @@ def test_a_red_gate_from_outside_shows_what_caddy_said_last(
     nobody = mesh.site.network.model_copy(update={"resolver": IPv4Address("127.0.0.9")})
     elsewhere = OpenSite(mesh.site.model_copy(update={"network": nobody}), mesh.settings)
     with pytest.raises(GateFailed) as red:
-        gate_outside.fn(elsewhere, "vps")
+        gate_outside.fn(elsewhere, ("headscale", "caddy"))
     assert "The DNS server 127.0.0.9 does not answer" in red.value.message
     said = red.value.message.partition("The last log lines of caddy:\n")[2]
     assert '"level"' in said
@@ -110,7 +114,7 @@ def test_a_red_gate_from_outside_shows_what_caddy_said_last(
 
 def test_a_rollout_cut_off_before_the_start_is_noticed_by_the_next(mesh: Lab) -> None:
     def edit(values: dict[str, Any]) -> None:
-        headscale_settings(values)["nameservers"] = ["192.0.2.1"]
+        headscale_settings(values)["nameservers"].append("192.0.2.1")
 
     with site_changed(mesh, edit):
         write_and_die(mesh)
@@ -123,12 +127,12 @@ def test_a_rollout_cut_off_before_the_start_is_noticed_by_the_next(mesh: Lab) ->
 def write_and_die(lab: Lab) -> None:
     """What a rollout has done when it is killed after writing the files."""
     site = load_site(lab.plan.site_file)
-    stacks = wanted_stacks(site, ("headscale",))
+    stacks = wanted_stacks(lab.settings, site, ("headscale",))
     images = {image for stack in stacks.values() for image in stack.images}
     with connect(admin_login(lab.settings, site, "vps")) as session:
         seen = observe(session, query(site, "vps", stacks))
-        ids = recorded_ids(lab.settings, site.name, images)
-        apply.write(session, stacks["headscale"], plans(stacks, ids, seen)["headscale"])
+        ids = recorded_ids(lab.settings, site.name, images, own())
+        apply.write(session, stacks["headscale"], plans(stacks, ids, ids, seen)["headscale"])
     lab.vps.check("test", "-e", f"{HEADSCALE}/{PENDING}")
 
 
@@ -137,7 +141,7 @@ def test_a_cut_off_rollout_that_turns_red_comes_back_to_what_served(mesh: Lab) -
     files = files_on_host(mesh)
     with site_changed(mesh, break_headscale):
         write_and_die(mesh)
-        answer, status = ask_meshkeeper(mesh.plan, "rollout")
+        answer, status = ask_meshkeeper(mesh.plan, "rollout", "--yes")
         assert status == 1, answer
         assert files_on_host(mesh) == files
         assert server_key(mesh)
@@ -216,14 +220,14 @@ def test_a_device_key_is_for_known_users_only(mesh: Lab) -> None:
 
 def test_another_server_than_the_pinned_one_is_refused(mesh: Lab) -> None:
     with pinned_otherwise(mesh, {"server_key": f"mkey:{'0' * 64}"}):
-        answer, status = ask_meshkeeper(mesh.plan, "rollout")
+        answer, status = ask_meshkeeper(mesh.plan, "rollout", "--yes")
     assert status == 1
     assert "pinned" in answer["message"]
     assert "Put noise_private.key back" in answer["message"]
 
 
 def test_another_relay_than_the_pinned_one_is_refused(mesh: Lab) -> None:
-    stack = wanted_stacks(mesh.site, ("headscale",))["headscale"]
+    stack = wanted_stacks(mesh.settings, mesh.site, ("headscale",))["headscale"]
     key = server_key(mesh)
     with (
         pinned_otherwise(mesh, {"derp_key": "0" * 64}),

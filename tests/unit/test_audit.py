@@ -51,6 +51,8 @@ def seen(case: dict[str, Any]) -> Observation:
         "host": merged(state, case.get("state", {})),
         "stacks": {},
         "images": {},
+        "projects": [],
+        "memory": {"used_bytes": 1 << 29, "containers": {}},
         "mesh": None,
         "health": HEALTH | health,
     }

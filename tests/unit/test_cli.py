@@ -91,7 +91,7 @@ def test_init_adds_a_password_to_secrets_that_are_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["plan", "up", "backup", "drill", "audit", "provision", "rollout"]
+    "command", ["plan", "up", "backup", "drill", "rehearse", "audit", "provision", "rollout"]
 )
 def test_a_bad_site_file_ends_every_command_with_2(command: str, tmp_path: Path) -> None:
     site = tmp_path / "site.yaml"
@@ -161,6 +161,7 @@ def test_down_without_a_control_plane_stops_nothing(capsys: pytest.CaptureFixtur
         ("FAILED", "CouldNotRun", 3),
         ("CRASHED", "Crashed", 3),
         ("CANCELLED", "Cancelled", 3),
+        ("CANCELLED", "NotApproved", 2),
     ],
 )
 def test_a_runs_state_decides_the_exit_code(kind: str, name: str, code: int) -> None:

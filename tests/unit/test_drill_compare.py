@@ -143,3 +143,15 @@ def test_a_manifest_rewritten_after_it_was_verified_is_noticed() -> None:
     assert (
         anchor_problems(MANIFEST, Anchor(last_verified=verified(before, "20261123T110000Z"))) == []
     )
+
+
+def test_a_tagged_node_belongs_to_its_tags_and_to_no_user() -> None:
+    """0.28 keeps in the row who had made it; the API tells nobody, and 0.29 clears it."""
+    tagged = node("server", tags=("tag:server",))
+    expected = FACTS.model_copy(update={"nodes": (tagged,)})
+    asked = found(nodes=[tagged.model_copy(update={"user": ""})])
+    assert data_problems(expected, asked) == []
+    untagged = asked.model_copy(update={"nodes": (node("server", user=""),)})
+    assert data_problems(expected, untagged) == [
+        "node 'server': tags: expected tag:server, found none"
+    ]

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from infra.host.facts import accounts, health
+from infra.host.facts import accounts, docker, health
 from infra.host.facts import listeners as host_listeners
 from infra.host.facts.accounts import sudoers_of
 from infra.host.facts.listeners import decoded, listeners, named, of_the_host
@@ -146,5 +146,13 @@ def test_units_and_bans_are_unknown_where_nobody_answers() -> None:
     assert health.banned("Failed to access socket path\n") is None
 
 
-def test_memory_that_is_free_is_some_and_not_more_than_there_is() -> None:
-    assert 0 < health.free_memory() <= health.memory()
+def test_the_projects_with_our_mark_are_told_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = "com.docker.compose.project"
+    listed = [{"Labels": {of: "status"}}, {"Labels": {of: "caddy"}}, {"Labels": {of: "status"}}]
+    monkeypatch.setattr(docker, "docker", lambda path: [*listed, {"Labels": {}}])
+    assert docker.marked_projects() == ["caddy", "status"]
+
+
+def test_a_host_without_an_engine_has_no_projects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker, "docker", lambda path: None)
+    assert docker.marked_projects() == []

@@ -136,6 +136,8 @@ def test_users_and_tags_are_read_from_a_database_that_is_being_written(
         )
         expected = {"users": ["alice"], "tagged": {"tag:c": ["nodekey:1"]}}
         assert answer(ObserveRequest(admin="nobody", database=path))["mesh"] == expected
+        live.execute("ALTER TABLE nodes RENAME COLUMN tags TO forced_tags")  # as before 0.28
+        assert answer(ObserveRequest(admin="nobody", database=path))["mesh"] == expected
     # Closed: a WAL is gone, and its index could not be made by one who only reads.
     assert answer(ObserveRequest(admin="nobody", database=path))["mesh"] == expected
     path.write_text("no database")

@@ -30,6 +30,7 @@ LISTENERS = [
 ]
 MACHINE = {
     "ram_bytes": 1 << 30,
+    "architecture": "x86_64",
     "cores": 1,
     "disk_bytes": 32 << 30,
     "disk_free_bytes": 20 << 30,

@@ -5,11 +5,17 @@ from typing import Any
 
 import pytest
 
+from deployments.cli.schema import EXAMPLE
 from infra.errors import GateFailed
 from infra.rollout import local_gate
 from infra.rollout.local_gate import gate_locally
+from infra.rollout.render import render_stacks
+from infra.site_file import load_site
 
 RUNNING = b'{"apps": {}}'
+
+
+CADDY = render_stacks(load_site(EXAMPLE))["caddy"]
 
 
 class Host:
@@ -23,13 +29,14 @@ class Host:
 
     def check(self, step: str, _command: str, **_: Any) -> bytes:
         if step.startswith("look at"):
-            return f"123 {next(self._restarts)} running".encode()
-        return RUNNING
+            return f"/caddy 123 {next(self._restarts)} running\n".encode()
+        return b"200\n" + RUNNING if step.startswith("ask") else RUNNING
 
 
 def test_restarts_of_long_ago_say_nothing() -> None:
-    (check,) = gate_locally(Host(7), "caddy")  # type: ignore[arg-type]
-    assert "are equal" in check.found
+    running, configuration = gate_locally(Host(7), CADDY)  # type: ignore[arg-type]
+    assert running.found == "running"
+    assert "are equal" in configuration.found
 
 
 def test_a_container_that_ends_again_and_again_is_given_up_at_once(
@@ -37,4 +44,4 @@ def test_a_container_that_ends_again_and_again_is_given_up_at_once(
 ) -> None:
     monkeypatch.setattr(local_gate, "PATIENCE", 60)
     with pytest.raises(GateFailed, match="ends again and again"):
-        gate_locally(Host(7, 10), "caddy")  # type: ignore[arg-type]
+        gate_locally(Host(7, 10), CADDY)  # type: ignore[arg-type]

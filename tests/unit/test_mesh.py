@@ -1,6 +1,7 @@
 """Headscale's command line: what is asked, and what its answers mean."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from infra.mesh.headscale import (
     parse_nodes,
     parse_users,
 )
+from infra.mesh.users import new_tag_key
 
 #: As 0.29.2 printed them, shortened.
 USERS = b'[{"id": 1, "name": "augusto", "created_at": {"seconds": 1795480003}}]'
@@ -62,6 +64,43 @@ def test_other_spellings_of_a_nodes_fields_are_read() -> None:
     node = {"id": "4", "givenName": "a", "nodeKey": "nodekey:a", "ipAddresses": ["100.64.0.4"]}
     (parsed,) = parse_nodes(json.dumps([node]).encode())
     assert (parsed.id, parsed.name, parsed.addresses) == (4, "a", ("100.64.0.4",))
+
+
+def test_tags_are_read_as_0_27_tells_them() -> None:
+    node = {
+        "id": 1,
+        "user": {"id": 1, "name": "a"},
+        "forced_tags": ["tag:x"],
+        "valid_tags": ["tag:x"],
+    }
+    (parsed,) = parse_nodes(json.dumps([node]).encode())
+    assert parsed.tags == ("tag:x",)
+
+
+class OldServer:
+    """A session with 0.27, which wants an owner for every key."""
+
+    def __init__(self, users: bytes) -> None:
+        self.users = users
+
+    def as_root(self, command: str) -> str:
+        return command
+
+    def check(self, step: str, command: str) -> bytes:
+        if "users list" in command:
+            return self.users
+        if "--user" not in command:
+            raise StepFailed(f'vps: {step} ended with status 1: required flag(s) "user" not set')
+        assert "--user 1 --tags tag:x" in command
+        return KEY
+
+
+def test_a_key_for_a_tag_belongs_to_somebody_where_the_server_wants_it() -> None:
+    old: Any = OldServer(USERS)
+    assert new_tag_key(old, "tag:x").get_secret_value().startswith("hskey")
+    nobody: Any = OldServer(b"null")
+    with pytest.raises(StepFailed, match="not set"):
+        new_tag_key(nobody, "tag:x")
 
 
 def test_a_key_does_not_show_itself() -> None:

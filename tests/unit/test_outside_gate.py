@@ -9,6 +9,7 @@ from deployments.cli.schema import EXAMPLE
 from infra.errors import GateFailed
 from infra.rollout import outside_gate
 from infra.rollout.outside_gate import HEADERS, gate_from_outside
+from infra.rollout.render import render_stacks
 from infra.site_file import load_site
 
 SITE = load_site(EXAMPLE)
@@ -30,7 +31,7 @@ def redirected(target: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
     monkeypatch.setattr(outside_gate, "get", get)
     monkeypatch.setattr(outside_gate, "PATIENCE", 0)
-    return gate_from_outside(SITE, KEY)[-1].found
+    return gate_from_outside(SITE, render_stacks(SITE).values(), KEY)[-1].found
 
 
 @pytest.mark.parametrize("rest", ["", "/", "/page"])

@@ -9,10 +9,11 @@ from typing import Any
 
 import yaml
 
+from infra.model.declaration import built_in
 from infra.model.site import Site
 from infra.model.site_rules import published_ports
 from infra.model.stack import CANARY_TAG, RenderedStack
-from infra.rollout.render import VERBATIM, render_stacks
+from infra.rollout.render import render_stacks
 
 SITE: dict[str, Any] = {
     "domain": "cronova.dev",
@@ -43,7 +44,7 @@ def config(stacks: Any) -> dict[str, Any]:
 
 
 def marks(stack: str, *sites: Site) -> list[dict[str, str]]:
-    return [render_stacks(each)[stack].containers for each in sites]  # type: ignore[index]
+    return [render_stacks(each)[stack].containers for each in sites]
 
 
 def test_both_stacks_lie_in_the_shape_of_the_users_tree() -> None:
@@ -157,5 +158,5 @@ def test_a_letter_in_an_email_address_cannot_end_its_line() -> None:
 def test_programs_go_as_they_are() -> None:
     tree = Path(__file__).parents[2] / "infra/docker/vps/networking/headscale"
     files = render_stacks(site())["headscale"].files
-    for name in VERBATIM:
+    for name in built_in()["headscale"].declaration.verbatim:
         assert files[name].content == (tree / name).read_text()

@@ -114,6 +114,18 @@ def test_users_and_nodes_are_stated_as_headscale_stores_them(
     assert api_key == {"kind": "API key", "id": 1, "prefix": "aaBB"}
 
 
+def test_the_schema_before_0_28_is_read_as_well(live: sqlite3.Connection, tmp_path: Path) -> None:
+    """Tags had another name; keys were kept whole, and none of them is ever told."""
+    live.executescript(
+        "ALTER TABLE nodes RENAME COLUMN tags TO forced_tags;"
+        "ALTER TABLE pre_auth_keys RENAME COLUMN prefix TO key;"
+    )
+    facts, _ = copy(tmp_path)
+    assert [node["tags"] for node in facts["nodes"]] == [[], ["tag:c"]]
+    device_key, api_key = facts["credentials"]
+    assert (device_key["prefix"], device_key["tags"], api_key["prefix"]) == ("", ["tag:c"], "aaBB")
+
+
 def test_a_missing_database_is_never_created(tmp_path: Path) -> None:
     with pytest.raises(snapshot.SnapshotError, match=r"db\.sqlite is missing"):
         snapshot.open_live(tmp_path / snapshot.DATABASE)

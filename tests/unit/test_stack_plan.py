@@ -9,8 +9,8 @@ import pytest
 
 from infra.model.observation import StackState
 from infra.model.site import Site
-from infra.model.stack import RenderedStack
-from infra.planning.stack import plan_stack
+from infra.model.stack import RenderedStack, StartStack
+from infra.planning.stack import plan_stack, with_pins
 from infra.rollout.render import render_stacks
 
 CASES = sorted((Path(__file__).parents[1] / "cases/stack").glob("*.json"))
@@ -72,6 +72,9 @@ def test_the_plan_for_a_stack_with(path: Path) -> None:
     assert [f"{c.item}: {c.summary}" for c in plan.changes] == case["plan"], case["because"]
     if "interrupts" in case:
         assert any(c.interrupts for c in plan.changes) is case["interrupts"], case["because"]
+    if "migrates" in case:
+        migrates = any(isinstance(c, StartStack) and c.migrates for c in plan.changes)
+        assert migrates is case["migrates"], case["because"]
 
 
 def test_there_are_cases_for_both_stacks() -> None:
@@ -85,3 +88,15 @@ def test_a_plan_holds_no_file_content() -> None:
     plan = plan_stack(wanted, dict.fromkeys(wanted.images, "sha256:a"), nothing, {})
     assert "private_key_path" not in plan.model_dump_json()
     assert "noise_private.key" not in plan.describe()
+
+
+def test_a_name_that_means_another_image_than_before_is_told_to_the_approver() -> None:
+    wanted = STACKS["caddy"]
+    (caddy,) = wanted.images
+    nothing = StackState(project="caddy", files={}, containers={})
+    ids = {caddy: "sha256:now"}
+    plan = plan_stack(wanted, ids, nothing, {})
+    assert with_pins(plan, ids, ids) == plan
+    told = with_pins(plan, ids, {caddy: "sha256:before"})
+    assert "it was last rolled out: sha256:before then, sha256:now now" in told.describe()
+    assert told.digest != plan.digest

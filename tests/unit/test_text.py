@@ -3,7 +3,7 @@
 import pytest
 
 from infra.errors import StepFailed
-from infra.text import cell, plain, printable
+from infra.text import cell, excerpt, plain, printable
 
 CLEAR, BELL, TURNED, LINK = "\x1b[2J", "\x07", "\u202e", "\x9d8;;http://evil\x9c"
 
@@ -23,6 +23,12 @@ def test_an_error_that_quotes_a_host_has_no_escape_sequences() -> None:
 def test_readable_text_stays_as_it_is() -> None:
     text = "Überall gut:\n\tzwei Zeilen"
     assert printable(text) == text
+
+
+def test_an_excerpt_is_as_long_as_we_say_whatever_a_stranger_says() -> None:
+    assert excerpt("a\nb", lines=2) == "a\nb"
+    assert excerpt(f"a{CLEAR}\n" * 1000, lines=2) == "a?[2J\na?[2J\n…"
+    assert excerpt("x" * 1000, lines=2, width=3) == "xxx"
 
 
 def test_a_cell_has_no_markup_of_its_own() -> None:

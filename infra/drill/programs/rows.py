@@ -1,7 +1,8 @@
 """Counts the rows of a restored database. Runs in a container without a network.
 
-Usage: python3 -c PROGRAM DATABASE. Prints one line of JSON: {"tables": {name: rows}}, or
-{"problem": "…"} when SQLite finds the file damaged.
+Usage: python3 -c PROGRAM DATABASE immutable=1|mode=ro. The latter for one that a server works
+with. Prints one line of JSON: {"tables": {name: rows}}, or {"problem": "…"} when SQLite finds the
+file damaged.
 """
 
 import json
@@ -9,9 +10,9 @@ import sqlite3
 import sys
 
 
-def examine(path: str) -> dict[str, object]:
+def examine(path: str, mode: str) -> dict[str, object]:
     """Rows per table, after SQLite's own check of the whole file."""
-    database = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+    database = sqlite3.connect(f"file:{path}?{mode}", uri=True)
     verdict = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if verdict != "ok":
         return {"problem": str(verdict)[:300]}
@@ -30,7 +31,7 @@ def examine(path: str) -> dict[str, object]:
 
 if __name__ == "__main__":
     try:
-        result = examine(sys.argv[1])
+        result = examine(*sys.argv[1:])
     except sqlite3.Error as error:
         result = {"problem": str(error)[:300]}
     print(json.dumps(result))

@@ -4,7 +4,13 @@ import hashlib
 
 from infra.drill import observer, server
 from infra.drill.case import Case
-from infra.drill.compare import Found, anchor_problems, data_problems, policy_problems
+from infra.drill.compare import (
+    Found,
+    anchor_problems,
+    data_problems,
+    lost_rows,
+    policy_problems,
+)
 from infra.drill.containers import execute
 from infra.drill.proofs.outcome import failed, listed, passed
 from infra.errors import Failed, StepFailed
@@ -20,11 +26,13 @@ def prove(case: Case) -> Evidence:
     expected = _summary(facts)
     try:
         found = _ask(case)
+        migrated = _migration_problems(case, found)
     except Failed as error:
         return failed(kind=Kind.DATA, expected=expected, found="no data", reason=error.message)
     problems = [
         *data_problems(facts, found),
-        *policy_problems(found.policy_sha256, case.manifest, case.anchor),
+        *migrated,
+        *_policy_problems(found.policy_sha256, case),
         *anchor_problems(case.manifest, case.anchor),
     ]
     reason = listed(problems)
@@ -35,18 +43,33 @@ def prove(case: Case) -> Evidence:
 
 def _ask(case: Case) -> Found:
     if case.server_problem:
-        raise StepFailed(
-            f"{case.manifest.image} does not start on this snapshot: {case.server_problem}"
-        )
-    counted = observer.rows(case.world)
-    if counted.problem:
-        raise StepFailed(f"SQLite finds the restored database damaged: {counted.problem}")
+        raise StepFailed(f"{case.image} does not start on this snapshot: {case.server_problem}")
     return Found(
-        tables=counted.tables,
+        tables=_intact(observer.rows(case.world)),
         users=tuple(user.name for user in parse_users(_ask_server(case, list_users()))),
         nodes=parse_nodes(_ask_server(case, list_nodes())),
         policy_sha256=_policy(case),
     )
+
+
+def _intact(rows: observer.Rows) -> dict[str, int]:
+    if rows.problem:
+        raise StepFailed(f"SQLite finds the restored database damaged: {rows.problem}")
+    return rows.tables
+
+
+def _migration_problems(case: Case, found: Found) -> list[str]:
+    """A server of the snapshot's own version migrates nothing."""
+    if case.upgraded is None:
+        return []
+    return lost_rows(found.tables, _intact(observer.served_rows(case.world)))
+
+
+def _policy_problems(found: str | None, case: Case) -> list[str]:
+    if case.upgraded is None:
+        return policy_problems(found, case.manifest, case.anchor)
+    brought = found == case.upgraded.policy_sha256
+    return [] if brought else ["policy: it is not the one that the upgrade brings"]
 
 
 def _ask_server(case: Case, command: Argv) -> bytes:

@@ -30,12 +30,28 @@ def image_ids(names: list[str]) -> dict[str, str]:
     return {name: image["Id"] for name, image in found.items() if image}
 
 
+def labelled(label: str) -> list[dict[str, Any]]:
+    """The containers with a label, as the engine lists them."""
+    filters = json.dumps({"label": [label]})
+    escaped = "".join(f"%{byte:02X}" for byte in filters.encode())
+    return docker("/containers/json?all=1&filters=" + escaped) or []
+
+
+def marked_projects() -> list[str]:
+    """The Compose projects in which meshkeeper has made a container."""
+    labels = [entry["Labels"] for entry in labelled("meshkeeper.config")]
+    return sorted(
+        {
+            found["com.docker.compose.project"]
+            for found in labels
+            if "com.docker.compose.project" in found
+        }
+    )
+
+
 def containers_of(project: str) -> dict[str, Any]:
-    label = json.dumps({"label": ["com.docker.compose.project=" + project]})
-    escaped = "".join(f"%{byte:02X}" for byte in label.encode())
-    listed = docker("/containers/json?all=1&filters=" + escaped) or []
     states = {}
-    for entry in listed:
+    for entry in labelled("com.docker.compose.project=" + project):
         container = docker("/containers/" + entry["Id"] + "/json")
         if container:
             states[container["Name"].lstrip("/")] = container_state(container)
@@ -45,6 +61,7 @@ def containers_of(project: str) -> dict[str, Any]:
 def container_state(container: dict[str, Any]) -> dict[str, Any]:
     state, labels = container["State"], container["Config"]["Labels"] or {}
     return {
+        "image": container["Config"]["Image"],
         "image_id": container["Image"],
         "running": state["Running"] and not state["Restarting"],
         "health": (state.get("Health") or {}).get("Status", ""),

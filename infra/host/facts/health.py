@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from infra.host.facts.base import finish, listed, read, start
-from infra.host.facts.machine import GROUP, memory
+from infra.host.facts.base import finish, listed, start
+from infra.host.facts.memory import free_memory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,17 +69,3 @@ def banned(status: str) -> int | None:
 def modified(*paths: str) -> float:
     """When one of them was written last; 0: none is there."""
     return max(os.stat(path).st_mtime if os.path.exists(path) else 0 for path in paths)
-
-
-def free_memory() -> int:
-    """Bytes that programs may still take: of the machine, or of its cgroup where that is less."""
-    lines = [line.split() for line in read("/proc/meminfo").splitlines()]
-    free = next(int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:")
-    used = read(GROUP + "/memory.current") or read(GROUP + "/memory/memory.usage_in_bytes")
-    if not used.strip().isdigit():
-        return free
-    # The page cache counts as used, and is given back.
-    statistics = read(GROUP + "/memory.stat") or read(GROUP + "/memory/memory.stat")
-    pages = dict(line.split()[:2] for line in statistics.splitlines())
-    cache = int(pages.get("total_inactive_file") or pages.get("inactive_file") or 0)
-    return max(0, min(free, memory() - int(used) + cache))

@@ -27,6 +27,7 @@ def machine_state() -> dict[str, Any]:
         cores = min(cores, int(quota[0]) / int(quota[1]))
     return {
         "ram_bytes": memory(),
+        "architecture": os.uname().machine,
         "cores": cores,
         "disk_bytes": disk.f_blocks * disk.f_frsize,
         "disk_free_bytes": disk.f_bavail * disk.f_frsize,

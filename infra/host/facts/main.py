@@ -14,11 +14,12 @@ import time
 
 from infra.host.facts.accounts import account, other_accounts
 from infra.host.facts.base import finish, listed, read, settings, start
-from infra.host.facts.docker import engine_state, image_ids
+from infra.host.facts.docker import engine_state, image_ids, marked_projects
 from infra.host.facts.firewall import firewall
 from infra.host.facts.health import health_state, start_health
 from infra.host.facts.listeners import listeners
 from infra.host.facts.machine import machine_state
+from infra.host.facts.memory import memory_state
 from infra.host.facts.stacks import mesh_state, stack_state
 from infra.host.facts.system import (
     APPLIED,
@@ -53,6 +54,8 @@ def main(request: dict[str, Any]) -> None:
     answer = {
         "stacks": {stack["project"]: stack_state(stack) for stack in request["stacks"]},
         "images": image_ids(request["images"]),
+        "projects": marked_projects(),
+        "memory": memory_state(),
         "mesh": mesh_state(request["database"]),
     }
     engine, machine = engine_state(), machine_state()

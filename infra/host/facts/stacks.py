@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 
 MOST_FILES = 2000
 MOST_BYTES = 32 * 1024 * 1024
+#: Files of a stack's data whose sizes are added up.
+MOST_DATA = 20_000
 #: For the mesh: seconds (it takes milliseconds), users or nodes, characters of a name or of a node's tags.
 MESH_SECONDS = 2
 MOST_ROWS = 10_000
 MOST_NAME = 4096
+NODES = "SELECT node_key, tags FROM nodes WHERE deleted_at IS NULL"
+#: Before 0.28.
+OLD_NODES = "SELECT node_key, forced_tags FROM nodes WHERE deleted_at IS NULL"
 
 
 def stack_state(stack: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +40,26 @@ def stack_state(stack: dict[str, Any]) -> dict[str, Any]:
             mode = stat.S_IMODE(entry.st_mode)
             files[os.path.relpath(path, stack["directory"])] = {"sha256": digest, "mode": mode}
     project = stack["project"]
-    return {"project": project, "files": files, "containers": containers_of(project)}
+    return {
+        "project": project,
+        "data_bytes": sum(map(data_bytes, data_below(stack))),
+        "files": files,
+        "containers": containers_of(project),
+    }
+
+
+def data_below(stack: dict[str, Any]) -> Iterator[str]:
+    """The first files in the folders whose content is not looked at."""
+    folders = [os.path.join(stack["directory"], name) for name in stack["exclude"]]
+    return islice((path for folder in folders for path in files_below(folder, set())), MOST_DATA)
+
+
+def data_bytes(path: str) -> int:
+    """0 for what is gone by now: a database's log comes and goes."""
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0
 
 
 def files_below(directory: str, exclude: set[str]) -> Iterator[str]:
@@ -64,7 +88,8 @@ def mesh_state(database: str | None) -> dict[str, Any] | None:
             mesh.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
             mesh.execute("PRAGMA hard_heap_limit = " + str(MOST_BYTES))
             names = rows(mesh, "SELECT name FROM users WHERE deleted_at IS NULL")
-            nodes = rows(mesh, "SELECT node_key, tags FROM nodes WHERE deleted_at IS NULL")
+            columns = rows(mesh, "SELECT name FROM pragma_table_info('nodes')")
+            nodes = rows(mesh, OLD_NODES if ("forced_tags",) in columns else NODES)
             return {"users": [name for (name,) in names if name], "tagged": tagged(nodes)}
         except (sqlite3.Error, MemoryError, RecursionError, ValueError):
             continue

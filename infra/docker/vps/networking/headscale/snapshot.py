@@ -156,16 +156,16 @@ def copy_database(live: sqlite3.Connection, target: Path) -> dict[str, Any]:
 
 
 def database_facts(database: sqlite3.Connection) -> dict[str, Any]:
-    """Rows per table, users and nodes (schema of Headscale 0.28 and 0.29)."""
+    """Rows per table, users and nodes (schema of Headscale 0.27 to 0.29)."""
     tables = database.execute(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY 1"
     ).fetchall()
     return {
         "tables": {table: count_rows(database, table) for (table,) in tables},
         "users": [name for (name,) in database.execute(USERS)],
-        "nodes": [node_fact(row) for row in database.execute(NODES)],
+        "nodes": [node_fact(row) for row in database.execute(known(database, NODES))],
         "credentials": [
-            *(pre_auth_key(row) for row in database.execute(PRE_AUTH_KEYS)),
+            *(pre_auth_key(row) for row in database.execute(known(database, PRE_AUTH_KEYS))),
             *(api_key(row) for row in database.execute(API_KEYS)),
         ],
     }
@@ -185,6 +185,14 @@ PRE_AUTH_KEYS = (
     " LEFT JOIN users ON users.id = user_id ORDER BY keys.id"
 )
 API_KEYS = "SELECT id, prefix FROM api_keys ORDER BY id"
+
+
+def known(database: sqlite3.Connection, query: str) -> str:
+    """The query for this schema: 0.28 renamed the tags of nodes, and gave pre-auth keys prefixes."""
+    found = database.execute("SELECT name FROM pragma_table_info('nodes')").fetchall()
+    if ("forced_tags",) not in found:
+        return query
+    return query.replace("ipv6, tags", "ipv6, forced_tags").replace("prefix", "''")
 
 
 def count_rows(database: sqlite3.Connection, table: str) -> int:

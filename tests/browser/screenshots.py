@@ -16,6 +16,8 @@ from tests.browser.chromium import browser_page
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 #: Milliseconds until charts and fonts are drawn.
 SETTLE = 4_000
+#: Pixels of a run's page down to its timeline's end; its log begins below, with paths of a machine.
+TIMELINE = 505
 
 
 def pages(url: str) -> dict[str, str]:
@@ -53,7 +55,9 @@ def failed_pages(url: str) -> dict[str, str]:
 def shoot(page: Page, address: str, target: Path) -> None:
     page.goto(address)
     page.wait_for_timeout(SETTLE)
-    page.screenshot(path=target)
+    size = page.viewport_size or {"width": 1400, "height": 1500}
+    height = TIMELINE if target.stem == "rolled-back" else size["height"]
+    page.screenshot(path=target, clip={"x": 0, "y": 0, "width": size["width"], "height": height})
 
 
 def shoot_approval(page: Page, url: str) -> None:

@@ -77,7 +77,8 @@ def test_only_a_yes_is_a_yes(typed: bytes, answer: str) -> None:
 
 def test_the_terminal_shows_the_plan_and_nothing_acts_on_it() -> None:
     _, shown = said(b"y\n")
-    assert "start caddy: it is ``` missing?[2J" in shown
+    assert "start caddy: it is ``` missing?[2J" in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) < 80
     assert "Open connections break once." in shown
     assert PLAN.digest[:12] in shown
     assert "\x1b" not in shown

@@ -27,7 +27,7 @@ COMMANDS = {
     "rehearse": "try another version of headscale on the newest snapshot, in isolation",
     "audit": "how the hosts are, item by item, and what to do; changes nothing",
     "outdated": "which wanted versions are older than the newest, where an index can be asked",
-    "unlock": "take a host's lock away from the run that holds it, once you know that it is dead",
+    "unlock": "take a host's lock away from a run that hangs; a dead one's goes by itself",
     "device-key": "make a key that lets one new device join the mesh",
 }
 

@@ -131,8 +131,9 @@ def validated(model: type[BaseModel], request: dict[str, Any]) -> dict[str, Any]
     except ValidationError as error:
         wrong = error.errors()[0]
         name = str(wrong["loc"][0])
+        option = {"release": "to"}.get(name, name)
         raise BadInput(
-            f"--{name} {wrong['input']}: that is none.",
+            f"--{option} {wrong['input']!r} has not the right form.",
             f"Write: {model.model_fields[name].description}",
         ) from None
 

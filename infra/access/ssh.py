@@ -67,8 +67,8 @@ def _connection(login: Login, transport: Callable[..., WatchedTransport]) -> Con
     if connection.client.get_host_keys().lookup(login.pinned_as) is None:
         raise BadInput(
             f"No host key is pinned for {login}.",
-            f"Write its fingerprint, as the provider shows it, to hosts.{login.name}.host_key, and "
-            "run `meshkeeper provision`, which pins it.",
+            f"`meshkeeper provision` pins it, by the fingerprint at hosts.{login.name}.host_key: as the "
+            "provider's console shows it.",
         )
     return connection
 

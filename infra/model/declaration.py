@@ -27,6 +27,8 @@ def _published(value: Any) -> Any:
     if isinstance(value, str) and value.count("/") == 1:
         port, protocol = value.split("/")
         return {"port": port, "protocol": protocol}
+    if not isinstance(value, dict):
+        raise ValueError("no port with its protocol; write such as 9000/udp")
     return value
 
 

@@ -108,12 +108,24 @@ def _double_names(site: "Site") -> list[str]:
     return problems
 
 
+def _publishers(site: "Site", host: str, port: PublishedPort) -> list[str]:
+    """The stacks of `host` that publish this port."""
+    return [
+        name
+        for name, stack in site.stacks.named.items()
+        if stack.host == host
+        and name in site.declared
+        and port in site.declared[name].declaration.needs.ports
+    ]
+
+
 def _double_ports(site: "Site") -> list[str]:
     problems = []
     for host in site.hosts:
         ports = published_ports(site, host)
         problems += [
-            f"stacks: {port} of {host} is published by two stacks; take one of them out, or move it"
+            f"stacks: {port} of {host} is published by two stacks "
+            f"({', '.join(_publishers(site, host, port))}); take one of them out, or move it"
             for port in dict.fromkeys(ports)
             if ports.count(port) > 1
         ]
@@ -132,7 +144,9 @@ def _swallowed_names(site: "Site") -> list[str]:
 
 def _port_collisions(site: "Site") -> list[str]:
     return [
-        f"hosts.{name}.port: {host.port}/tcp is also published by a stack; write another port"
+        f"hosts.{name}.port: {host.port}/tcp is also published by a stack "
+        f"({', '.join(_publishers(site, name, PublishedPort(port=host.port)))}); write another port, "
+        "or take it out of that stack"
         for name, host in site.hosts.items()
         if PublishedPort(port=host.port) in published_ports(site, name)
     ]

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from infra.errors import BadInput
-from infra.model.declaration import Snapshots
+from infra.model.declaration import FILE, Declaration
 from infra.model.fields import PublishedPort
 
 PUBLISHED = re.compile(
@@ -25,7 +25,10 @@ def services(file: Path, rendered: bytes) -> dict[str, dict[str, Any]]:
     try:
         loaded = yaml.safe_load(rendered)
     except yaml.YAMLError as error:
-        raise BadInput(f"{file} is not YAML: {error}.") from None
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it can't be read"
+        raise BadInput(f"{file}{line}: no YAML once it is filled in: {problem}.") from None
     found = loaded.get("services") if isinstance(loaded, dict) else None
     if not isinstance(found, dict) or not found:
         raise BadInput(f"{file} has no services.")
@@ -47,7 +50,7 @@ def require_declared_ports(
 
     Raises BadInput.
     """
-    published = {port for service in found.values() for port in _published(file, service)}
+    published = {port for name in found for port in _published(file, name, found[name])}
     wanted = {str(port) for port in declared}
     if published != wanted:
         raise BadInput(
@@ -57,25 +60,41 @@ def require_declared_ports(
         )
 
 
-def require_snapshot_containers(
-    file: Path, found: Mapping[str, dict[str, Any]], declared: Snapshots | None
+def require_declared_containers(
+    file: Path, found: Mapping[str, dict[str, Any]], stack: str, declared: Declaration
 ) -> None:
-    """Raises BadInput for a snapshot by a container, or of one's data, that there is not."""
-    named = {} if declared is None else {"server": declared.server, "sidecar": declared.sidecar}
-    for key, name in named.items():
+    """Raises BadInput for a container that the declaration names, and that there is not."""
+    for place, name in _named(stack, declared):
         if name not in found:
             raise BadInput(
-                f"{file} has no service {name}, which snapshot.{key} declares.",
-                f"Write one of: {', '.join(found)}.",
+                f"{file} has no service {name}, which {place} of {FILE} names.",
+                f"Its services are: {', '.join(found)}.",
             )
 
 
-def _published(file: Path, service: Mapping[str, Any]) -> Iterator[str]:
+def _named(stack: str, declared: Declaration) -> Iterator[tuple[str, str]]:
+    """Each container that is named, and where."""
+    if declared.snapshot:
+        yield "snapshot.server", declared.snapshot.server
+        yield "snapshot.sidecar", declared.snapshot.sidecar
+    if declared.web:
+        yield "web (the container that has the stack's name)", stack
+    if declared.reload:
+        yield "reload.container", declared.reload.container
+    yield from (("reads", name) for name in declared.reads)
+    yield from (("interrupts", name) for name in declared.interrupts)
+    yield from (("gate.inside", question.container) for question in declared.gate.inside)
+
+
+def _published(file: Path, name: str, service: Mapping[str, Any]) -> Iterator[str]:
     """`443/udp`; without those that are bound to one address, which meshkeeper opens to nobody."""
     for port in service.get("ports") or ():
         match = PUBLISHED.fullmatch(str(port))
         if match is None:
-            raise BadInput(f"{file}: the port {port!r} can't be read; write such as '9000:80/tcp'.")
+            raise BadInput(
+                f"{file}: services.{name}.ports: {port!r} has not the right form.",
+                "Write host's port, container's port and protocol, such as 9000:80/tcp.",
+            )
         if not match["address"]:
             yield f"{match['port']}/{match['protocol']}"
 

@@ -12,8 +12,8 @@ from infra.model.stack import CANARY_TAG, RenderedFile, RenderedSecret, Rendered
 from infra.planning.order import rollout_order
 from infra.rollout.compose_file import (
     limit_bytes,
+    require_declared_containers,
     require_declared_ports,
-    require_snapshot_containers,
     services,
 )
 from infra.rollout.templates import Templates
@@ -69,7 +69,7 @@ def _stack(
     unmarked = templates.content(COMPOSE, marks=_AnyMark())
     found = services(declared.folder / COMPOSE, unmarked)
     require_declared_ports(declared.folder / COMPOSE, found, declaration.needs.ports)
-    require_snapshot_containers(declared.folder / COMPOSE, found, declaration.snapshot)
+    require_declared_containers(declared.folder / COMPOSE, found, name, declaration)
     read = contents | {path: secret.mark.encode() for path, secret in secrets.items()}
     marks = {service: _mark(found[service], service, declaration, read) for service in found}
     contents = {COMPOSE: templates.content(COMPOSE, marks=marks), **contents}

@@ -52,8 +52,10 @@ class Templates:
             return self._jinja.from_string(text).render(self._values | more)
         except TemplateError as error:
             raise BadInput(
-                f"{self._declared.folder / path} can't be filled in: {error}.",
-                "What a template may ask for is listed in docs/stacks.md.",
+                f"{self._declared.folder / path}{_line(error)} can't be filled in: "
+                f"{str(error).rstrip('.')}.",
+                "docs/stacks.md lists what a template may ask for; a file with braces of its own is "
+                "named in `verbatim`.",
             ) from None
 
     def _text(self, path: str) -> str:
@@ -65,12 +67,20 @@ class Templates:
         except OSError as error:
             raise BadInput(f"{file} can't be read: {error.strerror}.") from None
         except UnicodeDecodeError:
-            raise BadInput(f"{file} is no text in UTF-8.", "A stack's files are texts.") from None
+            raise BadInput(
+                f"{file} is no text in UTF-8.",
+                "A stack's files are texts: pictures belong into its image.",
+            ) from None
 
     def _csp_hash(self, path: str) -> str:
         """For a Content-Security-Policy, of a file that a page includes."""
         digest = hashlib.sha256(self._text(path).encode()).digest()
         return "sha256-" + base64.b64encode(digest).decode()
+
+
+def _line(error: TemplateError) -> str:
+    line = getattr(error, "lineno", None)
+    return f", line {line}," if line else ""
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,6 +84,22 @@ def test_a_configuration_that_cannot_serve_is_put_back(mesh: Lab) -> None:
         assert server_key(mesh) == load_anchor(mesh.settings, mesh.site.name).server_key
     assert keys_on_host(mesh) == keys
     assert asked.failed == {}
+
+
+def test_a_site_that_the_host_has_no_memory_for_is_refused_with_numbers(mesh: Lab) -> None:
+    def edit(values: dict[str, Any]) -> None:
+        headscale_settings(values)["memory_mb"] = 4096
+
+    containers, files = mesh.vps.check("docker", "ps", "--all", "--quiet"), files_on_host(mesh)
+    with site_changed(mesh, edit):
+        for command in (("plan",), ("rollout", "--yes")):
+            answer, status = ask_meshkeeper(mesh.plan, *command)
+            assert status == 2, answer
+            told = json.dumps(answer)
+            assert re.search(r"\d{4} MiB of \d+ MiB", told)
+            assert "stacks.headscale.memory_mb (4096 MiB)" in told
+        assert mesh.vps.check("docker", "ps", "--all", "--quiet") == containers
+        assert files_on_host(mesh) == files
 
 
 def test_a_caddy_that_cannot_serve_is_put_back(mesh: Lab) -> None:

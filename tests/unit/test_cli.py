@@ -122,7 +122,7 @@ def test_a_request_that_makes_no_sense_is_bad_input_and_starts_nothing(
     assert main(["init", "--site", str(site)]) == 0
     assert main(["drill", "--snapshot", "yesterday", "--site", str(site)]) == 2
     said = capsys.readouterr().err
-    assert "--snapshot yesterday: that is none." in said
+    assert "--snapshot 'yesterday' has not the right form." in said
     assert "a snapshot's id such as 20261123T120000Z" in said
 
 

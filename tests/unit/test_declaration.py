@@ -240,7 +240,7 @@ def test_snapshots_of_ones_own_stack_are_asked_for_as_it_declares_them(folder: F
 def test_a_snapshot_by_a_container_that_is_not_there_is_refused(folder: Folder) -> None:
     folder.declaration |= {"data": ["data"], "snapshot": SNAPSHOT}
     told = folder.refused()
-    assert "has no service hello-backup, which snapshot.sidecar declares" in told
+    assert "has no service hello-backup, which snapshot.sidecar of stack.yaml names" in told
 
 
 def test_a_snapshot_without_the_folder_that_it_is_made_of_is_refused(folder: Folder) -> None:
@@ -253,11 +253,45 @@ def test_a_snapshot_without_the_folder_that_it_is_made_of_is_refused(folder: Fol
     [
         ("9000:9000/tcp", "publishes 9000/tcp, and needs.ports declares 9000/udp"),
         ("127.0.0.1:9000:9000/udp", "publishes no port, and needs.ports declares 9000/udp"),
-        ("9000-9009:9000-9009/udp", "can't be read; write such as '9000:80/tcp'"),
-        ("9000", "can't be read"),
+        ("9000-9009:9000-9009/udp", "has not the right form. Write host's port"),
+        ("9000", "services.hello.ports: '9000' has not the right form"),
     ],
 )
 def test_the_firewall_goes_by_what_is_published(folder: Folder, ports: str, told: str) -> None:
     changed = COMPOSE.replace("9000:9000/udp", ports)
     (folder.stack / "docker-compose.yml").write_text(changed)
     assert told in folder.refused()
+
+
+@pytest.mark.parametrize(
+    ("place", "declared"),
+    [
+        ("gate.inside", {"gate": {"inside": [{"container": "helo", "url": "http://127.0.0.1/"}]}}),
+        ("interrupts", {"interrupts": {"helo": "It is away."}}),
+        ("reads", {"reads": {"helo": []}}),
+        ("reload.container", {"reload": {"container": "helo", "files": ["a"], "command": ["b"]}}),
+    ],
+)
+def test_a_container_that_there_is_not_is_told_with_those_that_there_are(
+    folder: Folder, place: str, declared: dict[str, Any]
+) -> None:
+    folder.declaration |= declared
+    told = folder.refused()
+    assert f"has no service helo, which {place} of stack.yaml names." in told
+    assert "Its services are: hello." in told
+
+
+def test_a_page_is_that_of_the_container_with_the_stacks_name(folder: Folder) -> None:
+    text = (folder.stack / "docker-compose.yml").read_text()
+    folder.declaration["web"] = {"name": "hello", "port": 80}
+    folder.declaration.pop("gate", None)
+    renamed = text.replace("  hello:", "  page:").replace(
+        "container_name: hello", "container_name: page"
+    )
+    (folder.stack / "docker-compose.yml").write_text(renamed.replace("marks.hello", "marks.page"))
+    assert "has no service hello, which web (the container that has the" in folder.refused()
+
+
+def test_a_template_that_is_wrong_is_told_by_its_line(folder: Folder) -> None:
+    (folder.stack / "index.html").write_text("<p>\n{{ site.domain }\n")
+    assert "hello/index.html, line 2, can't be filled in" in folder.refused()

@@ -56,6 +56,8 @@ def other_builds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Offer]:
 
 def _want_it(values: dict[str, Any]) -> None:
     values["stacks"]["headscale"]["version"] = VERSION
+    # The small disk lies in the VPS's memory, which has to do for both.
+    values["stacks"]["headscale"]["memory_mb"] = 128
 
 
 def _forget() -> None:

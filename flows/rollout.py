@@ -271,19 +271,23 @@ def told(error: Exception, done: Back) -> tuple[str, str]:
     return f"The rollout itself broke ({type(error).__name__}); its log tells where.\n{back}", ""
 
 
-def tell_failure(
-    opened: OpenSite, planned: RolloutPlan, progress: Progress, failed: MeshkeeperError
-) -> None:
-    """The report of a rollout that failed: the plan, who approved it, what was done, the reason."""
-    report = RolloutReport(
+def report_of(opened: OpenSite, planned: RolloutPlan, progress: Progress) -> RolloutReport:
+    """What was planned, approved and done so far."""
+    return RolloutReport(
         site=opened.site.name,
         plan=planned,
         approval=progress.approval,
         applied=tuple(progress.applied),
         checks=tuple(progress.checks),
-        failure=str(failed),
-        diffs=progress.diffs,
     )
+
+
+def tell_failure(
+    opened: OpenSite, planned: RolloutPlan, progress: Progress, failed: MeshkeeperError
+) -> None:
+    """The report of a rollout that failed: the plan, who approved it, what was done, the reason."""
+    report = report_of(opened, planned, progress)
+    report = report.model_copy(update={"failure": str(failed), "diffs": progress.diffs})
     publish_report("rollout", markdown(report), report)
 
 
@@ -294,13 +298,7 @@ def complete(
     progress: Progress,
 ) -> RolloutReport:
     """Users, the pinned identity and the canary, which all need a server that serves."""
-    report = RolloutReport(
-        site=opened.site.name,
-        plan=planned,
-        approval=progress.approval,
-        applied=tuple(progress.applied),
-        checks=tuple(progress.checks),
-    )
+    report = report_of(opened, planned, progress)
     if planned.mesh:
         done = complete_mesh(opened, stacks["headscale"], planned.mesh)
         report = report.model_copy(update=done)

@@ -5,11 +5,12 @@ rollout that waits for its yes, with `failed` the last one that was put back; it
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from playwright.sync_api import Page
 
-from deployments.embedded.api import Api
+from deployments.embedded.api import FINAL, Api
 from tests.browser.approval import open_question
 from tests.browser.chromium import browser_page
 
@@ -22,33 +23,32 @@ TIMELINE = 505
 
 def pages(url: str) -> dict[str, str]:
     """Address by name of picture."""
-    api = Api(f"{url}/api")
-    deployment = api.deployment("restore-drill/weekly")
-    ended = api.last_ended(deployment["id"]) if deployment else []
-    if not ended:
+    drill = run_and_report(url, "restore-drill/weekly", FINAL, "drill")
+    if not drill:
         sys.exit("No drill has ended in this control plane: run 'meshkeeper drill' first.")
-    run = ended[0]["id"]
-    (report,) = [a for a in api.artifacts(run) if a["type"] == "markdown"]
-    return {
-        "deployments": f"{url}/deployments",
-        "runs": f"{url}/runs",
-        "drill": f"{url}/runs/flow-run/{run}",
-        "drill-report": f"{url}/artifacts/artifact/{report['id']}",
-    }
+    return {"deployments": f"{url}/deployments", "runs": f"{url}/runs", **drill}
 
 
 def failed_pages(url: str) -> dict[str, str]:
     """Of the last rollout that was put back: its steps, and its report."""
-    api = Api(f"{url}/api")
-    deployment = api.deployment("rollout/rollout")
-    failed = api.last_ended(deployment["id"], ("FAILED",)) if deployment else []
+    failed = run_and_report(url, "rollout/rollout", ("FAILED",), "rolled-back")
     if not failed:
         sys.exit("No rollout of this control plane was put back.")
-    run = failed[0]["id"]
+    return failed
+
+
+def run_and_report(url: str, name: str, states: Sequence[str], picture: str) -> dict[str, str]:
+    """Of the deployment's run that ended last in one of these states; empty where none has."""
+    api = Api(f"{url}/api")
+    deployment = api.deployment(name)
+    ended = api.last_ended(deployment["id"], states) if deployment else []
+    if not ended:
+        return {}
+    run = ended[0]["id"]
     (report,) = [a for a in api.artifacts(run) if a["type"] == "markdown"]
     return {
-        "rolled-back": f"{url}/runs/flow-run/{run}",
-        "rolled-back-report": f"{url}/artifacts/artifact/{report['id']}",
+        picture: f"{url}/runs/flow-run/{run}",
+        f"{picture}-report": f"{url}/artifacts/artifact/{report['id']}",
     }
 
 

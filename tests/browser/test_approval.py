@@ -6,8 +6,7 @@ import pty
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from infra.planning.approval import question
 from infra.settings import CONTROL_PLANE_MARK
 from tests.browser.approval import answer_yes, open_question
 from tests.browser.approving import PLAN, ROOT, asking_in
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -40,27 +40,17 @@ def api(plane: Any) -> Iterator[Api]:
         yield found
 
 
-def until(what: Callable[[], Any], seconds: float = 60) -> Any:
-    """The first true answer of `what`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := what():
-            return found
-        time.sleep(0.3)
-    raise AssertionError(f"not within {seconds} s")
-
-
 def asked(api: Api) -> Json:
     """A run that waits."""
     deployment = api.deployment("rollout/rollout")
     assert deployment
     run = api.start_run(deployment["id"], {"site": "cronova.dev"})
-    until(lambda: api.run(run["id"])["state_type"] == "PAUSED")
+    wait_for(lambda: api.run(run["id"])["state_type"] == "PAUSED")
     return api.run(run["id"])
 
 
 def ended(api: Api, run: Json) -> Json:
-    until(lambda: api.run(run["id"])["state_type"] in FINAL)
+    wait_for(lambda: api.run(run["id"])["state_type"] in FINAL)
     state: Json = api.run(run["id"])["state"]
     return state
 

@@ -3,8 +3,6 @@
 import os
 import signal
 import socket
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,16 +13,7 @@ import yaml
 from deployments.embedded.api import Api, Json
 from deployments.embedded.processes import carrying
 from infra.settings import CONTROL_PLANE_MARK
-
-
-def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
-    """The first true answer of `what`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := what():
-            return found
-        time.sleep(0.3)
-    raise AssertionError(f"not within {seconds} s")
+from tests.waiting import wait_for
 
 
 def test_up_starts_server_and_worker_and_again_changes_nothing(control_plane: Any) -> None:

@@ -264,14 +264,28 @@ def test_a_file_that_only_a_killed_rollout_had_goes_with_the_next(host: Host) ->
     assert not (host.stack / "conf.d/x").exists()
 
 
-def test_going_back_from_a_server_that_died_keeps_its_data_as_they_lie(host: Host) -> None:
-    """Its sidecar can't tell what they hold; they come back whole when the way back fails, too."""
+def two_minors(host: Host) -> tuple[str, str]:
+    """A host whose second release got another server; the first one's image is there still, under
+    whatever name. Their ids."""
     host.roll_out("one", "sha256:a")
     host.write_data("of the old version")
     host.roll_out("two", "sha256:b")
-    first, second = (release.name for release in host.releases)
     host.images["headscale:0"] = "sha256:a"
     host.write_data("present")
+    first, second = (release.name for release in host.releases)
+    return first, second
+
+
+def go_back(host: Host) -> None:
+    """To the first of two releases, and to the data from before the second."""
+    first, second = two_minors(host)
+    host.ask("prepare", release=first, snapshot=True)
+    host.ask("exchange", data_of=second)
+
+
+def test_going_back_from_a_server_that_died_keeps_its_data_as_they_lie(host: Host) -> None:
+    """Its sidecar can't tell what they hold; they come back whole when the way back fails, too."""
+    first, second = two_minors(host)
     (host.data / f"{DATABASE}-wal").write_text("its newest row")
     host.running, host.sidecar_fails = "", "no /key"
     host.ask("prepare", release=first, snapshot=True)
@@ -283,17 +297,16 @@ def test_going_back_from_a_server_that_died_keeps_its_data_as_they_lie(host: Hos
 
 
 def test_the_present_outlives_a_rollback_that_was_killed_after_its_start(host: Host) -> None:
-    """Also with the same image: what serves then are not the data of the release that served."""
+    """With the present's own image: its server runs, on data that are not the present's."""
     host.roll_out("one", "sha256:a")
-    host.roll_out("two", "sha256:b")
+    host.write_data("of the old version")
+    host.ask("prepare", "two", snapshot=True)
+    host.ask("commit")
     first, second = (release.name for release in host.releases)
-    host.images["headscale:0"] = "sha256:a"
     host.write_data("present")
     host.ask("prepare", release=first, snapshot=True)
-    host.ask("exchange", data_of=second)
-    host.running = "sha256:a"  # killed after that
+    host.ask("exchange", data_of=second)  # killed after that
     host.ask("prepare", "three", snapshot=True)
-    host.running = "sha256:b"
     assert put_back(host)[0]
     assert (host.file, host.database) == ("two", "present")
 
@@ -443,13 +456,7 @@ def test_a_rollout_that_is_killed_at_any_moment_of_its_preparation_loses_nothing
 
 
 def test_going_back_brings_files_image_and_the_data_of_that_version(host: Host) -> None:
-    host.roll_out("one", "sha256:a")
-    host.write_data("of the old version")
-    host.roll_out("two", "sha256:b")
-    first, second = (release.name for release in host.releases)
-    host.images["headscale:0"] = "sha256:a"  # it is there still, under whatever name
-    host.ask("prepare", release=first, snapshot=True)
-    host.ask("exchange", data_of=second)
+    go_back(host)
     assert (host.file, host.database) == ("one", "of the old version")
     assert host.images["headscale:1"] == "sha256:a"
     host.ask("commit")
@@ -457,13 +464,7 @@ def test_going_back_brings_files_image_and_the_data_of_that_version(host: Host) 
 
 
 def test_going_back_that_turns_red_comes_back_to_the_present(host: Host) -> None:
-    host.roll_out("one", "sha256:a")
-    host.roll_out("two", "sha256:b")
-    first, second = (release.name for release in host.releases)
-    host.images["headscale:0"] = "sha256:a"
-    host.write_data("present")
-    host.ask("prepare", release=first, snapshot=True)
-    host.ask("exchange", data_of=second)
+    go_back(host)
     host.running = ""
     assert host.ask("restore")["data_of"] == "20261127T093002Z"
     assert (host.file, host.database) == ("two", "present")
@@ -471,13 +472,7 @@ def test_going_back_that_turns_red_comes_back_to_the_present(host: Host) -> None
 
 
 def test_going_back_that_was_killed_does_not_leave_old_data_to_the_next_rollout(host: Host) -> None:
-    host.roll_out("one", "sha256:a")
-    host.roll_out("two", "sha256:b")
-    first, second = (release.name for release in host.releases)
-    host.images["headscale:0"] = "sha256:a"
-    host.write_data("present")
-    host.ask("prepare", release=first, snapshot=True)
-    host.ask("exchange", data_of=second)  # killed after that
+    go_back(host)  # killed after that
     host.running = ""
     host.ask("prepare", "two")
     assert host.database == "present"
@@ -486,12 +481,7 @@ def test_going_back_that_was_killed_does_not_leave_old_data_to_the_next_rollout(
 def test_going_back_that_was_killed_after_its_start_keeps_what_it_has_served_since(
     host: Host,
 ) -> None:
-    host.roll_out("one", "sha256:a")
-    host.roll_out("two", "sha256:b")
-    first, second = (release.name for release in host.releases)
-    host.images["headscale:0"] = "sha256:a"
-    host.ask("prepare", release=first, snapshot=True)
-    host.ask("exchange", data_of=second)
+    go_back(host)
     host.running = "sha256:a"
     host.write_data("a device that joined since")  # killed after that
     host.ask("prepare", "three", snapshot=True)

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from infra.access.bundle import joined
 from infra.errors import StepFailed
 from infra.model.site import Site
 from infra.model.stack import RenderedStack
@@ -125,3 +127,36 @@ def test_one_that_was_made_and_not_begun_is_none_to_go_back_to(
     request = {"stack": "headscale", "directory": str(host.stack), "server": ""}
     told = looked.releases(request)
     assert [release["id"] for release in told["releases"]] == [told["current"]]
+
+
+def test_changes_that_wait_for_what_a_cut_run_left_at_work_all_come_to_their_end(
+    tmp_path: Path,
+) -> None:
+    """Each holds the host's lock as its shell does, and waits for the one and for each other."""
+    changing, home, directory = (tmp_path / name for name in ("changing", "releases", "stack"))
+    changing.touch()
+    directory.mkdir()
+    request = {"step": "drop", "stack": "headscale", "directory": str(directory)}
+    program = f"{joined(files.PACKAGE, files.CHANGES)}\n\nmain({request!r})\n"
+    text = program.replace("/var/lib/meshkeeper/releases", str(home)).encode()
+    shell = f"exec 9<{changing}; flock -s 9; exec {sys.executable} -I -"
+    left = subprocess.Popen(["flock", "--shared", changing, "sleep", "1.5"])
+    changes = []
+    for _ in range(2):
+        change = subprocess.Popen(
+            ["sh", "-c", shell], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert change.stdin
+        change.stdin.write(text)
+        change.stdin.close()
+        changes.append(change)
+        time.sleep(0.4)
+    assert left.poll() is None
+    try:
+        assert [change.wait(10) for change in changes] == [0, 0]
+    finally:
+        for change in changes:
+            change.kill()
+            change.stdout.close()  # type: ignore[union-attr]
+            change.wait()
+        left.wait()

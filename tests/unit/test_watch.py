@@ -25,9 +25,9 @@ class Engine:
         self.looks = 0
         self._changed = changed
         self._memory = {
-            "usage": (usage + 7) * MEBIBYTE,
+            "usage": (usage + 12) * MEBIBYTE,
             "limit": limit * MEBIBYTE,
-            "stats": {"inactive_file": 7 * MEBIBYTE},
+            "stats": {"inactive_file": 7 * MEBIBYTE, "active_file": 5 * MEBIBYTE},
         }
 
     def __call__(self, path: str) -> dict[str, Any] | None:

@@ -60,9 +60,14 @@ def free_memory() -> int:
 
 
 def cache_of(group: str) -> int:
-    """Bytes of a group's page cache that count as used, and are given back when they are needed."""
+    """Bytes that a group counts as used, and that the kernel takes back when a program needs them.
+
+    What `MemAvailable` counts as free for a whole machine: pages of files, also of those that were
+    read twice, and the kernel's own caches. Version 1's `total_` is with the groups below.
+    """
     pages = dict(line.split()[:2] for line in read(group + "memory.stat").splitlines())
-    return int(pages.get("total_inactive_file") or pages.get("inactive_file") or 0)
+    kinds = ("inactive_file", "active_file", "slab_reclaimable")
+    return sum(int(pages.get("total_" + kind) or pages.get(kind) or 0) for kind in kinds)
 
 
 def number(path: str) -> int:

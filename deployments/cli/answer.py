@@ -2,6 +2,7 @@
 
 import json
 import sys
+from html import unescape
 from typing import Any, NamedTuple
 
 from infra.errors import MeshkeeperError
@@ -23,6 +24,9 @@ def show(answer: Answer, *, as_json: bool) -> None:
         print(json.dumps(answer.data, indent=2, default=str))
     elif answer.markdown and sys.stdout.isatty():
         _show_markdown(answer.text)
+    elif answer.markdown:
+        # Nothing renders it here, so its escapes would be read as they are written.
+        print(printable(unescape(answer.text)))
     else:
         print(printable(answer.text))
 

@@ -23,6 +23,7 @@ from infra.model.request import (
     RolloutRequest,
 )
 from infra.model.site import Site
+from infra.rollout.outlook import require_named
 from infra.settings import Settings, load_settings
 from infra.site_file import load_site
 
@@ -68,6 +69,8 @@ def run(arguments: Namespace) -> Answer:
     site = load_site(settings.site)
     flow = FLOWS[arguments.command]
     request = validated(flow.request, _request(site, arguments))
+    if arguments.command == "rollout":
+        require_named(site, request["stacks"])
     control_plane.refuse_other_site(settings)
     if request.get("approve") == "ask":
         from deployments.cli.approve import require_somebody_to_ask

@@ -12,7 +12,7 @@ from infra.model.request import RollbackRequest
 from infra.model.site import Site
 from infra.planning.rollback import listing
 from infra.rollout import files
-from infra.rollout.outlook import wanted_stacks
+from infra.rollout.outlook import require_named, wanted_stacks
 from infra.settings import Settings, load_settings
 from infra.site_file import load_site
 
@@ -30,6 +30,7 @@ def run(arguments: Namespace) -> Answer:
         "approve": "any" if arguments.yes else "ask",
     }
     wanted = flow.validated(RollbackRequest, request)
+    require_named(site, (arguments.stack,))
     control_plane.refuse_other_site(settings)
     if not arguments.yes:
         require_somebody_to_ask(arguments)

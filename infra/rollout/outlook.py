@@ -24,6 +24,15 @@ from infra.settings import Settings
 Stacks = Mapping[StackName, RenderedStack]
 
 
+def require_named(site: Site, names: Iterable[StackName]) -> None:
+    """Raises BadInput for names that are no stack's of the site."""
+    if unknown := sorted(set(names) - site.stacks.named.keys()):
+        raise BadInput(
+            f"The site file names no stack {', '.join(unknown)}.",
+            f"It names: {', '.join(site.stacks.named)}.",
+        )
+
+
 def wanted_stacks(
     settings: Settings, site: Site, names: Iterable[StackName]
 ) -> dict[StackName, RenderedStack]:
@@ -33,11 +42,7 @@ def wanted_stacks(
     and like `render_stacks`.
     """
     wanted = set(names) or set(site.stacks.named)
-    if unknown := sorted(wanted - site.stacks.named.keys()):
-        raise BadInput(
-            f"The site file names no stack {', '.join(unknown)}.",
-            f"It names: {', '.join(site.stacks.named)}.",
-        )
+    require_named(site, wanted)
     root = site.stacks.caddy.acme_root
     try:
         root_pem = Path(root).read_bytes() if root else None

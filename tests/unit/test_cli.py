@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deployments.cli.answer import Answer, show
 from deployments.cli.arguments import COMMANDS
 from deployments.cli.flow import exit_code
 from deployments.cli.main import MODULES, main
 from infra.settings import load_settings
 from infra.site_file import load_site
+from infra.text import cell
 
 
 @pytest.fixture(autouse=True)
@@ -183,3 +185,33 @@ def test_the_command_line_starts_without_prefect(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, *arguments], check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["rollout", "--yes", "--stack", "nope"],
+        ["rollback", "--yes", "--stack", "nope", "--to", "20261127T093000Z"],
+    ],
+)
+def test_a_stack_that_the_site_does_not_name_is_refused_before_anything_starts(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = tmp_path / "site.yaml"
+    assert main(["init", "--site", str(site)]) == 0
+    assert main([*command, "--site", str(site)]) == 2
+    said = capsys.readouterr().err
+    assert "names no stack nope" in said
+    assert "headscale" in said
+    assert "No control plane runs" not in said
+
+
+def test_markdown_that_nothing_renders_shows_its_characters_and_turns_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = f"write {cell('`0.29.2`')} at stacks.headscale.version{chr(10)}&#8238;&#27;[31m"
+    show(Answer(text, {}, markdown=True), as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "write `0.29.2` at stacks.headscale.version",
+        "?[31m",
+    ]

@@ -93,7 +93,10 @@ def started(settings: Settings, flow: FlowCommand, request: dict[str, Any]) -> A
             f"Its log is in {settings.state}/logs; 'meshkeeper down' and 'up' start it anew.",
         )
     else:
-        print("No control plane runs: the flow runs in this process.", file=sys.stderr)
+        told = (
+            "No control plane runs: the flow runs in this process. Its server takes half a minute."
+        )
+        print(told, file=sys.stderr)
         from deployments.cli.local_run import run_here
 
         ended = run_here(settings, flow.entrypoint, request)

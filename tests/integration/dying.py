@@ -76,8 +76,7 @@ def _provision(target: Any, moment: str) -> None:
 
 
 def _roll_out(site_file: Path, log: Path, dies_after: int) -> None:
-    ended = roll_out_here(site_file, Steps(log, dies_after))
-    ended.plan  # noqa: B018 - a report has one, the state of a failed run has not
+    succeeded(roll_out_here(site_file, Steps(log, dies_after)))
 
 
 def roll_out_here(site_file: Path, counted: "Steps | None" = None, patch: Any = setattr) -> Any:
@@ -96,6 +95,14 @@ def roll_out_here(site_file: Path, counted: "Steps | None" = None, patch: Any = 
     patch(lock, "take_lock", getattr(lock.take_lock, "fn", lock.take_lock))
     patch(flow, "steps", counted or Steps())
     return flow.rollout.fn(RolloutRequest(site=site.name, approve="any"))
+
+
+def succeeded(ended: Any) -> Any:
+    """The report of a rollout that must go well; the state of a failed one tells why it did not."""
+    from infra.model.stack import RolloutReport
+
+    assert isinstance(ended, RolloutReport), ended
+    return ended
 
 
 class Steps:

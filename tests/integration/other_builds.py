@@ -16,7 +16,7 @@ from flows import rollout
 from infra.images.cache import cached, file_name
 from infra.images.catalog import CATALOG
 from infra.images.engine import engine, find_image
-from tests.integration.dying import roll_out_here
+from tests.integration.dying import roll_out_here, succeeded
 
 VERSION = "0.29.3"
 NAME = f"headscale/headscale:{VERSION}"
@@ -51,7 +51,7 @@ def other_builds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Offer]:
     finally:
         ended = roll_out_here(lab.plan.site_file, patch=monkeypatch.setattr)
         _forget()
-    assert ended.plan, ended
+    succeeded(ended)
 
 
 def _want_it(values: dict[str, Any]) -> None:

@@ -17,9 +17,8 @@ from deployments.lab.command import ask_meshkeeper, meshkeeper
 from deployments.lab.join import is_joined
 from deployments.lab.witnesses import device, requests
 from infra.images import ship
-from infra.model.stack import RolloutReport
 from infra.rollout import apply
-from tests.integration.dying import Steps, just_before, roll_out_here, rollout
+from tests.integration.dying import Steps, just_before, roll_out_here, rollout, succeeded
 from tests.integration.hosts import within
 from tests.integration.other_builds import NAME, other_builds
 from tests.integration.rolling import (
@@ -82,7 +81,7 @@ def test_of_two_rollouts_at_once_one_works_and_the_other_tells_who_does(
         "start", lambda: answers.append(ask_meshkeeper(mesh.plan, "rollout", "--yes"))
     )
     with site_changed(mesh, smaller), requests(mesh, health(mesh)) as asked:
-        report = roll_out_here(mesh.plan.site_file, other, monkeypatch.setattr)
+        report = succeeded(roll_out_here(mesh.plan.site_file, other, monkeypatch.setattr))
         assert kinds(report.model_dump()) == ["headscale.write", "headscale.start"]
         ((answer, status),) = answers
         assert status == 3, answer
@@ -120,8 +119,7 @@ def test_a_connection_cut_in_the_middle_of_a_transfer_leaves_nothing_behind(
         assert within(20, lambda: mesh.vps.run("pgrep", "-f", "docker [l]oad").status == 1)
         assert mesh.vps.run("docker", "image", "inspect", NAME).status != 0
         assert "docker-import" not in mesh.vps.check("ls", "/var/lib/docker/tmp")
-        report = roll_out_here(mesh.plan.site_file, patch=monkeypatch.setattr)
-        assert isinstance(report, RolloutReport), report
+        report = succeeded(roll_out_here(mesh.plan.site_file, patch=monkeypatch.setattr))
         assert "headscale.ship" in kinds(report.model_dump())
         assert data_on_host(mesh) == data
     assert asked.failed == {}
@@ -137,7 +135,7 @@ def test_a_disk_that_is_full_from_any_step_on_is_told_and_the_next_run_finishes(
     log.touch()
     with small_disk(mesh) as disk, other_builds(mesh, monkeypatch) as offer:
         offer()
-        assert roll_out_here(site_file, Steps(log), monkeypatch.setattr).plan
+        succeeded(roll_out_here(site_file, Steps(log), monkeypatch.setattr))
         data, steps = data_on_host(mesh), list(dict.fromkeys(log.read_text().split()))
         steps = steps[steps.index("have_room") : steps.index("finish") + 1]
         with requests(mesh, health(mesh)) as asked, device(mesh) as client:
@@ -147,7 +145,7 @@ def test_a_disk_that_is_full_from_any_step_on_is_told_and_the_next_run_finishes(
                 told[step] = getattr(ended, "message", "")
                 assert data_on_host(mesh) == data
                 disk.make_room()
-                assert roll_out_here(site_file, patch=monkeypatch.setattr).plan, step
+                succeeded(roll_out_here(site_file, patch=monkeypatch.setattr))
                 assert data_on_host(mesh) == data
     assert "Nothing was touched" in told["have_room"]
     for step in ("have_room", "send_images", "write_files", "start"):

@@ -11,6 +11,9 @@ from typing import Any
 
 from tests.integration.hosts import LEASE
 
+#: Runs are forked from one process that has read the flows, and Prefect with them: 3 s each otherwise.
+RUNS = multiprocessing.get_context("forkserver")
+RUNS.set_forkserver_preload(["flows.provision", "flows.rollout"])
 #: Seconds in which the host takes a change back; the real ones would make the tests wait.
 REVERT = 20
 #: The host has armed its revert · the change is made and not confirmed · an item is done, the next
@@ -34,7 +37,7 @@ def rollout(site_file: Path, log: Path, dies_after: int = 0) -> int:
 
 def _ended(run: Callable[..., None], *arguments: Any) -> int:
     """Of a killed one the lease is waited for, or the next could not begin."""
-    process = multiprocessing.get_context("spawn").Process(target=run, args=arguments)
+    process = RUNS.Process(target=run, args=arguments)
     process.start()
     process.join()
     if process.exitcode == -signal.SIGKILL:

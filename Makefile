@@ -2,6 +2,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help venv lab lab-down test test-vm check bench scores clean
 
+# Hundreds of processes import our modules: some machines' settings have each compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON := .venv/bin/python
 BOOTSTRAP := deployments/bootstrap
 WITH_DOCKER := $(BOOTSTRAP)/with_docker.sh

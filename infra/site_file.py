@@ -1,5 +1,6 @@
 """Reading a site file: all that is wrong with it at once, each with its path and what to write."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from infra.errors import BadInput
+from infra.model.request import StackName
 from infra.model.site import Reading, Site
 from infra.own_stacks import declared_for
 from infra.site_problems import problems
@@ -28,6 +30,15 @@ def load_site(path: Path) -> Site:
         return Site.model_validate(data, context=Reading(declared))
     except ValidationError as error:
         raise BadInput(_listed(path, problems(data, error, declared))) from None
+
+
+def require_named(site: Site, names: Iterable[StackName]) -> None:
+    """Raises BadInput for names that are no stack's of the site."""
+    if unknown := sorted(set(names) - site.stacks.named.keys()):
+        raise BadInput(
+            f"The site file names no stack {', '.join(unknown)}.",
+            f"It names: {', '.join(site.stacks.named)}.",
+        )
 
 
 def _listed(path: Path, found: list[str]) -> str:

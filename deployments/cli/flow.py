@@ -23,9 +23,8 @@ from infra.model.request import (
     RolloutRequest,
 )
 from infra.model.site import Site
-from infra.rollout.outlook import require_named
 from infra.settings import Settings, load_settings
-from infra.site_file import load_site
+from infra.site_file import load_site, require_named
 
 #: What Prefect's server says of a run whose deployment has no free slot (core_policy.py).
 COLLISION = "Deployment concurrency limit reached."

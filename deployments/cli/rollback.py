@@ -12,9 +12,9 @@ from infra.model.request import RollbackRequest
 from infra.model.site import Site
 from infra.planning.rollback import listing
 from infra.rollout import files
-from infra.rollout.outlook import require_named, wanted_stacks
+from infra.rollout.outlook import wanted_stacks
 from infra.settings import Settings, load_settings
-from infra.site_file import load_site
+from infra.site_file import load_site, require_named
 
 
 def run(arguments: Namespace) -> Answer:

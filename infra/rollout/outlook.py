@@ -20,17 +20,9 @@ from infra.planning.upgrade import plan_upgrade
 from infra.rollout.render import render_stacks
 from infra.rollout.secret_files import secrets_of
 from infra.settings import Settings
+from infra.site_file import require_named
 
 Stacks = Mapping[StackName, RenderedStack]
-
-
-def require_named(site: Site, names: Iterable[StackName]) -> None:
-    """Raises BadInput for names that are no stack's of the site."""
-    if unknown := sorted(set(names) - site.stacks.named.keys()):
-        raise BadInput(
-            f"The site file names no stack {', '.join(unknown)}.",
-            f"It names: {', '.join(site.stacks.named)}.",
-        )
 
 
 def wanted_stacks(

@@ -31,7 +31,7 @@ LONGEST = (
     MESH,
     "tests/integration/test_minors.py",
     "tests/integration/test_provision_faults.py",
-    "tests/integration/test_sabotage.py",
+    "tests/integration/sabotage/test_sabotage.py",
     "tests/integration/test_provision.py",
     "tests/integration/test_control_plane.py",
 )

@@ -1,16 +1,12 @@
 """Fourteen sabotages: each is found, for its own reason, and nothing else is blamed."""
 
-import gc
 import re
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import docker
 import pytest
 from prefect.client.schemas.objects import State
-from prefect.testing.utilities import prefect_test_harness
 
 from deployments.cli.flow import exit_code
 from infra.model.drill import DrillReport, Kind, Outcome, Verdict
@@ -20,8 +16,6 @@ from tests.integration.sabotage.bench import (
     SECRET,
     SITE,
     ControlMachine,
-    control_machine,
-    empty_repository,
     store_harmed,
 )
 from tests.integration.sabotage.production import Production, lost_production
@@ -159,35 +153,9 @@ FAILURES = {
 
 
 @pytest.fixture(scope="module")
-def prefect_server() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
-    with warnings.catch_warnings():
-        # Prefect leaves connections to its temporary server open.
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
-
-
-@pytest.fixture(scope="module")
 def production(tmp_path_factory: pytest.TempPathFactory) -> Production:
     folder = tmp_path_factory.mktemp("production")
     return lost_production(docker.from_env(), Site.model_validate(SITE), folder)
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return empty_repository(tmp_path_factory.mktemp("empty"))
-
-
-@pytest.fixture
-def machine(  # noqa: PLR0913 - fixtures
-    prefect_server: None,
-    production: Production,
-    empty: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> ControlMachine:
-    return control_machine(tmp_path, production, empty, monkeypatch)
 
 
 def exit_code_of(state: State[Any]) -> int:

@@ -1,11 +1,9 @@
 """An upgrade tried for real, 0.28.0's data under 0.29.2: good, and harmed, each for its own reason."""
 
 import contextlib
-import gc
 import re
 import sqlite3
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +11,6 @@ import docker
 import pytest
 from prefect.artifacts import Artifact
 from prefect.client.schemas.objects import State
-from prefect.testing.utilities import prefect_test_harness
 
 from flows.rehearsal import upgrade_rehearsal
 from infra.access.anchor import canary_state_path
@@ -32,8 +29,6 @@ from tests.integration.sabotage import acts
 from tests.integration.sabotage.bench import (
     SITE,
     ControlMachine,
-    control_machine,
-    empty_repository,
     store_harmed,
 )
 from tests.integration.sabotage.production import Production, lost_production
@@ -114,36 +109,10 @@ FAILURES = {
 
 
 @pytest.fixture(scope="module")
-def prefect_server() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
-    with warnings.catch_warnings():
-        # Prefect leaves connections to its temporary server open.
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
-
-
-@pytest.fixture(scope="module")
 def production(tmp_path_factory: pytest.TempPathFactory) -> Production:
     """That of the older version; the site file of the control machine asks for the newer."""
     site = with_version(Site.model_validate(SITE), OLD)
     return lost_production(docker.from_env(), site, tmp_path_factory.mktemp("production"))
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return empty_repository(tmp_path_factory.mktemp("empty"))
-
-
-@pytest.fixture
-def machine(  # noqa: PLR0913 - fixtures
-    prefect_server: None,
-    production: Production,
-    empty: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> ControlMachine:
-    return control_machine(tmp_path, production, empty, monkeypatch)
 
 
 def rehearsed(to: str = "wanted") -> State[Any]:

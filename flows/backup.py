@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flows.definition import site_flow
 from infra.access.anchor import load_anchor, update_anchor
+from infra.access.kept import keeping_connections
 from infra.backup.changes import changes
 from infra.backup.collect import HostReport, freshness_problems, sidecar_problems
 from infra.backup.report import markdown, recovery_point
@@ -60,7 +61,7 @@ def headscale_backup(request: BackupRequest) -> BackupReport:
     started_at = datetime.now(UTC)
     opened = open_site(request.site)
     anchor = load_anchor(opened.settings, request.site)
-    with staging(opened.settings, request.site) as folder:
+    with staging(opened.settings, request.site) as folder, keeping_connections():
         found = ask_and_expire(opened, anchor)
         collect_all(opened, found, folder)
     report = report_of(opened, found, started_at)

@@ -8,6 +8,7 @@ from flows.approval import ask, asks
 from flows.definition import site_flow
 from flows.minors import Leg, legs, telling_how_far
 from flows.rehearsal import rehearse
+from infra.access.kept import keeping_connections
 from infra.errors import GateFailed, LockLost, MeshkeeperError
 from infra.images.platforms import Architecture, architecture_of
 from infra.model.admission import Admission
@@ -85,9 +86,10 @@ def rolled_out(request: RolloutRequest, leg: Leg) -> RolloutReport:
     What was approved is compared with what the host then needs: it may have changed meanwhile.
     """
     opened, stacks = leg.opened, leg.stacks
-    planned = plan_leg(opened, leg)
-    if planned.empty:
-        return carry_out(opened, stacks, planned, None)
+    with keeping_connections():
+        planned = plan_leg(opened, leg)
+        if planned.empty:
+            return carry_out(opened, stacks, planned, None)
     approval: Approval | None = None
     rehearsed: Upgrade | None = None
     while True:

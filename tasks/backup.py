@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from infra.access.anchor import update_anchor
+from infra.access.kept import session_by
 from infra.access.login import backup_login
-from infra.access.ssh import connect
 from infra.backup import collect, store
 from infra.backup.collect import HostReport
 from infra.backup.unpack import unpack
@@ -18,7 +18,7 @@ from tasks.site import OpenSite
 @retried_step(name="ask for a snapshot", task_run_name="ask {host} for a fresh snapshot")
 def ask_for_snapshot(opened: OpenSite, host: str) -> HostReport:
     """What the host has, after it was asked for a fresh one."""
-    with connect(backup_login(opened.settings, opened.site, host)) as session:
+    with session_by(backup_login(opened.settings, opened.site, host)) as session:
         return collect.ask(session, opened.site.hosts[host])
 
 
@@ -34,7 +34,7 @@ def apply_retention(opened: OpenSite, anchor: Anchor) -> tuple[list[SnapshotId],
 @retried_step(name="fetch a snapshot", task_run_name="fetch {snapshot} from {host}")
 def fetch_snapshot(opened: OpenSite, host: str, snapshot: SnapshotId, folder: Path) -> int:
     """Bytes of the archive that now lies in `folder`."""
-    with connect(backup_login(opened.settings, opened.site, host)) as session:
+    with session_by(backup_login(opened.settings, opened.site, host)) as session:
         return collect.fetch(session, opened.site.hosts[host], snapshot, folder)
 
 

@@ -57,6 +57,12 @@ def snapshot_on_host(mesh: Lab) -> str:
     return mesh.vps.check(*asked).strip()
 
 
+def logins(mesh: Lab) -> int:
+    """How many the VPS has seen so far."""
+    seen = mesh.vps.check("journalctl", "-q", "-o", "cat", "--grep", "^Accepted publickey")
+    return len(seen.splitlines())
+
+
 def staging(mesh: Lab) -> Path:
     return mesh.settings.site_dir(mesh.site.name) / "staging" / "backup"
 
@@ -65,9 +71,11 @@ def test_the_hours_asleep_are_fetched_with_their_own_times(
     mesh: Lab, repository: Repository
 ) -> None:
     asleep = [snapshot_on_host(mesh) for _ in range(3)]
+    before = logins(mesh)
 
     report = backup(mesh)
 
+    assert logins(mesh) == before + 1, "all of them come over one connection"
     stored = [snapshot["id"] for snapshot in report["stored"]]
     # The sidecar may have made one of its own in between.
     assert [snapshot for snapshot in stored if snapshot in asleep] == asleep

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
+from fabric import Connection
 
 from deployments.lab.boot import Lab
 from deployments.lab.command import ask_meshkeeper, meshkeeper
@@ -29,6 +30,7 @@ from infra.rollout.pins import recorded_ids
 from infra.site_file import load_site
 from tasks.rollout import gate_outside
 from tasks.site import OpenSite
+from tests.integration.dying import roll_out_here, succeeded
 from tests.integration.rolling import (
     HEADSCALE,
     keys_on_host,
@@ -61,6 +63,23 @@ def test_a_second_rollout_plans_nothing(mesh: Lab) -> None:
     report = roll_out(mesh)
     assert kinds(report) == []
     assert report["applied"] == []
+
+
+def test_a_rollout_with_nothing_to_do_logs_in_once(
+    mesh: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look, each stack's gate and the server's identity: a second each from across an ocean."""
+    logins, log_in = [], Connection.open
+
+    def counted(connection: Connection) -> Any:
+        logins.append(connection.host)
+        return log_in(connection)
+
+    monkeypatch.setattr(Connection, "open", counted)
+    report = succeeded(roll_out_here(mesh.plan.site_file, patch=monkeypatch.setattr))
+    assert report.plan.empty
+    assert {"headscale", "caddy"} <= {check.name.split()[0] for check in report.checks}
+    assert len(logins) == 1
 
 
 def test_the_server_answers_outside_by_its_name_only(mesh: Lab) -> None:

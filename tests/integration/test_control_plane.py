@@ -79,10 +79,28 @@ def test_without_a_control_plane_a_flow_runs_in_the_commands_process(
     assert (code, answer["state"]) == (3, "CouldNotRun")
 
 
+def silent_host(control_plane: Any) -> socket.socket:
+    """Takes connections and never says a word, so that a run waits."""
+    values = yaml.safe_load(control_plane.site.read_text())
+    return socket.create_server(("127.0.0.1", values["hosts"]["vps"]["port"]))
+
+
+def test_a_run_that_is_cancelled_in_the_ui_ends_with_its_process(control_plane: Any) -> None:
+    api = Api(f"{control_plane.url}/api")
+    deployment = api.deployment("provision/provision")
+    assert deployment
+    with silent_host(control_plane):
+        run = api.start_run(deployment["id"], {"site": "cronova.dev", "host": "vps"})
+        wait_for(lambda: api.run(run["id"])["state_name"] == "Running")
+        assert carrying("PREFECT__FLOW_RUN_ID", run["id"])
+        api.set_state(run["id"], {"type": "CANCELLING", "name": "Cancelling"})
+        wait_for(lambda: api.run(run["id"])["state_name"] == "Cancelled")
+    wait_for(lambda: not carrying("PREFECT__FLOW_RUN_ID", run["id"]))
+
+
 def test_after_a_power_cut_the_next_run_is_not_blocked(control_plane: Any) -> None:
     api = Api(f"{control_plane.url}/api")
-    values = yaml.safe_load(control_plane.site.read_text())
-    with socket.create_server(("127.0.0.1", values["hosts"]["vps"]["port"])):  # never says a word
+    with silent_host(control_plane):
         process = control_plane.start("provision")
         wait_for(lambda: api.runs(state={"type": {"any_": ["RUNNING"]}}))
         for pid in control_plane.pids().values():

@@ -68,8 +68,6 @@ def run(arguments: Namespace) -> Answer:
     site = load_site(settings.site)
     flow = FLOWS[arguments.command]
     request = validated(flow.request, _request(site, arguments))
-    if arguments.command == "rollout":
-        require_named(site, request["stacks"])
     control_plane.refuse_other_site(settings)
     if request.get("approve") == "ask":
         from deployments.cli.approve import require_somebody_to_ask
@@ -121,6 +119,7 @@ def _request(site: Site, arguments: Namespace) -> dict[str, Any]:
         request["approve"] = "any" if arguments.yes else "ask"
         request["through_minors"] = arguments.through_minors
         if arguments.stack:
+            require_named(site, arguments.stack)
             request["stacks"] = arguments.stack
     if arguments.command == "drill":
         request["snapshot"] = arguments.snapshot

@@ -23,7 +23,7 @@ from infra.site_file import load_site
 PREFECT_FILE = Path(__file__).parents[2] / "prefect.yaml"
 POOL = "meshkeeper"
 #: How the worker starts a run. Left to itself it first starts a process that prepares a workspace, of
-#: which ours has none, and which imports Prefect only to give way to this command: two seconds a run.
+#: which ours has none, and which imports Prefect only to give way to this command.
 COMMAND = command_to_string([get_sys_executable(), "-m", "prefect.engine"])
 
 

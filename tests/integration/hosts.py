@@ -94,3 +94,9 @@ def within(seconds: float, question: Callable[[], bool]) -> bool:
     while not (answer := question()) and time.monotonic() < deadline:
         time.sleep(0.5)
     return answer
+
+
+def connections(machine: Machine, told: str = "Connection from") -> int:
+    """How many sshd has told of: each at LogLevel VERBOSE, by `Accepted publickey` who got in."""
+    journal = machine.check("journalctl", "-q", "-o", "cat", "--grep", f"^{told}")
+    return len(journal.splitlines())

@@ -20,6 +20,7 @@ from infra.backup.report import snapshot_time
 from infra.backup.store import site_repository, snapshot_id, tags
 from infra.model.anchor import Anchor
 from tests.integration.files import replaced
+from tests.integration.hosts import connections
 
 BACKUPS = "/home/linuxuser/backups/headscale"
 #: A run in a process of its own, so that killing it kills the flow and not the worker.
@@ -57,12 +58,6 @@ def snapshot_on_host(mesh: Lab) -> str:
     return mesh.vps.check(*asked).strip()
 
 
-def logins(mesh: Lab) -> int:
-    """How many the VPS has seen so far."""
-    seen = mesh.vps.check("journalctl", "-q", "-o", "cat", "--grep", "^Accepted publickey")
-    return len(seen.splitlines())
-
-
 def staging(mesh: Lab) -> Path:
     return mesh.settings.site_dir(mesh.site.name) / "staging" / "backup"
 
@@ -71,12 +66,12 @@ def test_the_hours_asleep_are_fetched_with_their_own_times(
     mesh: Lab, repository: Repository
 ) -> None:
     asleep = [snapshot_on_host(mesh) for _ in range(3)]
-    before = logins(mesh)
+    before = connections(mesh.vps, "Accepted publickey")
 
     report = backup(mesh)
 
     # All four come over one connection; the hourly run may have had one of its own meanwhile.
-    assert logins(mesh) <= before + 2
+    assert connections(mesh.vps, "Accepted publickey") <= before + 2
     stored = [snapshot["id"] for snapshot in report["stored"]]
     # The sidecar may have made one of its own in between.
     assert [snapshot for snapshot in stored if snapshot in asleep] == asleep

@@ -12,14 +12,13 @@ import pytest
 
 from deployments.lab.boot import Lab
 from deployments.lab.keys import ensure_ssh_key
-from deployments.lab.machine import Machine
 from infra.access.ssh import connect
 from infra.errors import BadInput, CouldNotRun, LockOutPrevented, LoginRefused
 from infra.host import apply
 from infra.host.apply import apply_change
 from infra.host.guard import guarded
 from infra.host.provision import Target, look, way_in
-from tests.integration.hosts import Ordered, change_all, ordered, with_host, within
+from tests.integration.hosts import Ordered, change_all, connections, ordered, with_host, within
 
 ROOT = Path(__file__).parents[2]
 PASSPHRASE = "correct horse"
@@ -51,11 +50,6 @@ def opens(target: Target, key: Path) -> bool:
             return True
     except LoginRefused:
         return False
-
-
-def connections(machine: Machine) -> int:
-    journal = machine.check("journalctl", "-q", "-o", "cat", "--grep", "^Connection from")
-    return len(journal.splitlines())
 
 
 def test_a_key_is_rotated_by_provisioning_new_in_proved_old_out(kept: Ordered) -> None:

@@ -13,7 +13,6 @@ from deployments.lab.boot import Lab
 from deployments.lab.command import ask_meshkeeper
 from deployments.lab.keys import ensure_ssh_key
 from deployments.lab.link import Link, free_port, link_to
-from deployments.lab.machine import Machine
 from deployments.lab.site import write_site
 from deployments.lab.vps import HOST_KEY, Delivered
 from infra.access import silence, ssh
@@ -26,7 +25,7 @@ from infra.host.scripts import script_of
 from infra.model.host_change import HostChange
 from infra.model.site import Host
 from tests.integration.dying import MOMENTS, REVERT, provision, revert_soon
-from tests.integration.hosts import target_for, within
+from tests.integration.hosts import connections, target_for, within
 
 #: Seconds into an item: after the script was sent, while the host is at work.
 IN_THE_MIDDLE = 0.4
@@ -133,12 +132,6 @@ def test_a_refused_key_and_a_changed_host_key_end_a_run_after_a_handful_of_conne
     assert "installed anew, or somebody stands between" in answer["message"]
     assert "Compare with the fingerprint in the provider's console" in answer["message"]
     assert connections(vps) == 4
-
-
-def connections(machine: Machine) -> int:
-    """How many sshd has seen."""
-    journal = machine.check("journalctl", "-q", "-o", "cat", "--grep", "^Connection from")
-    return len(journal.splitlines())
 
 
 def items(target: Target) -> list[str]:
